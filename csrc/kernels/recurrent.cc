@@ -1,0 +1,124 @@
+// One step of a recurrent layer: the products of all gates and the cell, without leaving the registers.
+//   LSTM (Hochreiter and Schmidhuber, 1997): c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c')
+//   GRU (Cho et al., 2014; PyTorch's form): h' = (1 - z) n + z h with n = tanh(x_n + r (W_hn h + b_n))
+//   RNN (Elman, 1990): h' = tanh(...) or max(0, ...)
+#include "kernels/matmul_tile.h"
+#include "kernels/register.h"
+#include "simd/math.h"
+
+namespace fastseq {
+namespace {
+
+template <Cell C>
+constexpr int kGates = C == Cell::kLstm ? 4 : C == Cell::kGru ? 3 : 1;
+
+/// The vector of units [unit, unit + kLanes) of a row; zero beyond hidden_size.
+inline F32 load_units(const float* row, int64_t unit, int64_t hidden_size) {
+  const int64_t left = hidden_size - unit;
+  return left >= kLanes ? load(row + unit) : load_partial(row + unit, left);
+}
+inline void store_units(float* row, int64_t unit, int64_t hidden_size, F32 v) {
+  const int64_t left = hidden_size - unit;
+  if (left >= kLanes) {
+    store(row + unit, v);
+  } else {
+    store_partial(row + unit, v, left);
+  }
+}
+
+/// The new hidden state of one row's units from the sums of its gates.
+template <Cell C>
+inline F32 cell(const RecurrentStepArgs& args, const F32* sum, const float* gates, int64_t row, int64_t unit) {
+  if constexpr (C == Cell::kLstm) {
+    float* c = args.cell_state + row * args.cell_stride;
+    const F32 forget = sigmoid(sum[1]) * load_units(c, unit, args.hidden_size);
+    const F32 next = fma(sigmoid(sum[0]), tanh(sum[2]), forget);
+    store_units(c, unit, args.hidden_size, next);
+    return sigmoid(sum[3]) * tanh(next);
+  } else if constexpr (C == Cell::kGru) {
+    const F32 h = load_units(args.hidden + row * args.hidden_stride, unit, args.hidden_size);
+    const F32 z = sigmoid(sum[1]);
+    const F32 n = tanh(fma(sigmoid(sum[0]), sum[2], load(gates + 2 * kLanes)));
+    return fma(z, h - n, n);
+  } else if constexpr (C == Cell::kRnnTanh) {
+    return tanh(sum[0]);
+  } else {
+    return max(broadcast(0.0f), sum[0]);  // in this order NaN stays NaN
+  }
+}
+
+template <Cell C, int R, int Q>
+void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel) {
+  constexpr int P = kGates<C>;
+  constexpr int64_t kWidth = P * kLanes;
+  const int64_t panel_stride = args.hidden_size * kWidth;
+  const float* gates = args.gates + row * args.gates_stride + panel * kWidth;
+  Tile<R, P, Q> tile;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) {
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) {
+        // The reset gate scales the recurrent part of n alone, so its chain starts from its own bias.
+        const bool apart = C == Cell::kGru && p == 2;
+        tile.sum[r][q][p] = load(apart ? args.bias_n + (panel + q) * kLanes
+                                       : gates + r * args.gates_stride + q * kWidth + p * kLanes);
+      }
+    }
+  }
+  tile.multiply(args.hidden + row * args.hidden_stride, args.hidden_stride, args.panels + panel * panel_stride,
+                panel_stride, args.hidden_size);
+  for (int r = 0; r < R; ++r) {
+    for (int q = 0; q < Q; ++q) {
+      const int64_t unit = (panel + q) * kLanes;
+      const F32 h = cell<C>(args, tile.sum[r][q], gates + r * args.gates_stride + q * kWidth, row + r, unit);
+      store_units(args.output + (row + r) * args.output_stride, unit, args.hidden_size, h);
+    }
+  }
+}
+
+template <Cell C, int Q, int R>
+void rows_of(const RecurrentStepArgs& args, int64_t row, int64_t height, int64_t panel) {
+  if constexpr (R > 0) {
+    if (height == R) {
+      tile<C, R, Q>(args, row, panel);
+    } else {
+      rows_of<C, Q, R - 1>(args, row, height, panel);
+    }
+  }
+}
+
+template <Cell C>
+void step(const RecurrentStepArgs& args) {
+  constexpr int kRows = max_rows<kGates<C>>();
+  constexpr int kPairRows = kRows / 2 < 2 ? kRows / 2 : 2;
+  const int64_t tiles = (args.rows + kRows - 1) / kRows;
+  for (int64_t panel = args.panel_begin; panel < args.panel_end;) {
+    if (args.rows <= kPairRows && panel + 2 <= args.panel_end) {
+      rows_of<C, 2, kPairRows>(args, 0, args.rows, panel);
+      panel += 2;
+      continue;
+    }
+    for (int64_t t = 0; t < tiles; ++t) {
+      const int64_t row = args.rows * t / tiles;
+      rows_of<C, 1, kRows>(args, row, args.rows * (t + 1) / tiles - row, panel);
+    }
+    ++panel;
+  }
+}
+
+void recurrent_step(const RecurrentStepArgs& args) {
+  switch (args.cell) {
+    case Cell::kRnnTanh: return step<Cell::kRnnTanh>(args);
+    case Cell::kRnnRelu: return step<Cell::kRnnRelu>(args);
+    case Cell::kLstm: return step<Cell::kLstm>(args);
+    case Cell::kGru: return step<Cell::kGru>(args);
+  }
+}
+
+}  // namespace
+
+FASTSEQ_REGISTER(recurrent) { table.recurrent_step = recurrent_step; }
+
+}  // namespace fastseq

@@ -1,0 +1,60 @@
+#include "layers/linear.h"
+
+#include <algorithm>
+
+#include "runtime/thread_pool.h"
+
+namespace fastseq {
+namespace {
+
+// A share of work below this many multiply-adds is not worth waking a thread for (some 20 microseconds).
+constexpr int64_t kMinimumShare = 1 << 20;
+// Rows that pass over a panel while it is in the second-level cache.
+constexpr int64_t kRowBlock = 240;
+
+}  // namespace
+
+Linear::Linear(const float* weight, const float* bias, int64_t out_features, int64_t in_features)
+    : kernels_(&kernels()),
+      weight_(PackedMatrix::dense(*kernels_, weight, out_features, in_features)),
+      out_features_(out_features) {
+  if (bias != nullptr) {
+    bias_ = Buffer<float>::zeros(weight_.panel_count() * weight_.width());
+    std::copy_n(bias, out_features, bias_.data());
+  }
+}
+
+void Linear::forward(const float* input, int64_t input_stride, int64_t rows, float* output, int64_t output_stride,
+                     Activation activation) const {
+  if (rows == 0 || out_features_ == 0) return;
+  MatmulArgs all;
+  all.input_stride = input_stride;
+  all.panels = weight_.panels();
+  all.vectors = weight_.vectors();
+  all.in_features = in_features();
+  all.out_features = out_features_;
+  all.bias = bias_.data();
+  all.output_stride = output_stride;
+  all.activation = activation;
+
+  const int64_t panels = weight_.panel_count();
+  const int64_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;
+  // Few rows are shared out by panels, so that each weight is read by one thread only.
+  const int64_t panel_work = std::max<int64_t>(1, std::min(rows, kRowBlock) * weight_.width() * in_features());
+  const int64_t panel_group = std::clamp<int64_t>(kMinimumShare / panel_work + 1, 1, panels);
+  const int64_t groups = (panels + panel_group - 1) / panel_group;
+  parallel_for(row_blocks * groups, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = i / groups * kRowBlock, panel = i % groups * panel_group;
+      MatmulArgs args = all;
+      args.input = input + row * input_stride;
+      args.output = output + row * output_stride;
+      args.rows = std::min(kRowBlock, rows - row);
+      args.panel_begin = panel;
+      args.panel_end = std::min(panels, panel + panel_group);
+      kernels_->matmul(args);
+    }
+  });
+}
+
+}  // namespace fastseq

@@ -1,0 +1,122 @@
+#include "layers/recurrent.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "layers/recurrent_run.h"
+
+namespace fastseq {
+
+int gate_count(Cell cell) { return cell == Cell::kLstm ? 4 : cell == Cell::kGru ? 3 : 1; }
+
+RecurrentDirection::RecurrentDirection(Cell cell, const RecurrentWeights& weights, int64_t input_size,
+                                       int64_t hidden_size)
+    : kernels_(&kernels()), cell_(cell), hidden_size_(hidden_size) {
+  const KernelTable& table = *kernels_;
+  const int gates = gate_count(cell);
+  weight_ih_ = PackedMatrix::gated(table, weights.weight_ih, gates, hidden_size, input_size);
+  weight_hh_ = PackedMatrix::gated(table, weights.weight_hh, gates, hidden_size, hidden_size);
+  if (cell != Cell::kGru) {
+    bias_ = pack_gated_bias(table, weights.bias_ih, weights.bias_hh, gates, hidden_size);
+    return;
+  }
+  Buffer<float> recurrent_bias = Buffer<float>::zeros(gates * hidden_size);  // that of r and z
+  if (weights.bias_hh != nullptr) std::copy_n(weights.bias_hh, 2 * hidden_size, recurrent_bias.data());
+  bias_ = pack_gated_bias(table, weights.bias_ih, recurrent_bias.data(), gates, hidden_size);
+  const float* bias_n = weights.bias_hh != nullptr ? weights.bias_hh + 2 * hidden_size : nullptr;
+  bias_n_ = pack_gated_bias(table, bias_n, nullptr, 1, hidden_size);
+}
+
+void RecurrentDirection::project(const float* input, int64_t input_stride, int64_t rows, int64_t panel_begin,
+                                 int64_t panel_end, float* gates) const {
+  MatmulArgs args;
+  args.input = input;
+  args.rows = rows;
+  args.input_stride = input_stride;
+  args.panels = weight_ih_.panels();
+  args.vectors = weight_ih_.vectors();
+  args.in_features = weight_ih_.in_features();
+  args.out_features = gates_width();
+  args.panel_begin = panel_begin;
+  args.panel_end = panel_end;
+  args.bias = bias_.data();
+  args.output = gates;
+  args.output_stride = gates_width();
+  kernels_->matmul(args);
+}
+
+void RecurrentDirection::step(const float* gates, int64_t rows, int64_t panel_begin, int64_t panel_end,
+                              const float* hidden, float* cell, float* output) const {
+  RecurrentStepArgs args;
+  args.cell = cell_;
+  args.rows = rows;
+  args.hidden_size = hidden_size_;
+  args.panel_begin = panel_begin;
+  args.panel_end = panel_end;
+  args.panels = weight_hh_.panels();
+  args.bias_n = bias_n_.data();
+  args.gates = gates;
+  args.gates_stride = gates_width();
+  args.hidden = hidden;
+  args.hidden_stride = hidden_size_;
+  args.cell_state = cell;
+  args.cell_stride = hidden_size_;
+  args.output = output;
+  args.output_stride = hidden_size_;
+  kernels_->recurrent_step(args);
+}
+
+Recurrent::Recurrent(Cell cell, const std::vector<RecurrentWeights>& weights, int64_t input_size,
+                     int64_t hidden_size, bool bidirectional)
+    : cell_(cell), hidden_size_(hidden_size), num_directions_(bidirectional ? 2 : 1) {
+  directions_.reserve(weights.size());
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const bool first_layer = static_cast<int64_t>(i) < num_directions_;
+    directions_.emplace_back(cell, weights[i], first_layer ? input_size : output_size(), hidden_size);
+  }
+}
+
+void Recurrent::forward(const float* input, const int64_t* offsets, int64_t batch_size, const float* h0,
+                        const float* c0, float* output, float* h_n, float* c_n) const {
+  const int64_t tokens = batch_size > 0 ? offsets[batch_size] : 0;
+  const int64_t state_size = batch_size * hidden_size_;
+  Buffer<float> inner[2];  // outputs of the layers below the last, taken in turn
+  const RaggedOrder order(offsets, batch_size);
+  for (int64_t layer = 0; layer < num_layers(); ++layer) {
+    const bool last = layer + 1 == num_layers();
+    if (!last) inner[layer % 2].reserve_discard(tokens * output_size());
+    LayerRun run;
+    run.order = &order;
+    run.input = layer == 0 ? input : inner[(layer + 1) % 2].data();
+    run.output = last ? output : inner[layer % 2].data();
+    run.output_stride = output_size();
+    run.hidden_size = hidden_size_;
+    run.has_cell = cell_ == Cell::kLstm;
+    for (int64_t d = 0; d < num_directions_; ++d) {
+      const int64_t i = layer * num_directions_ + d;
+      run.direction[d] = &directions_[static_cast<std::size_t>(i)];
+      run.h0[d] = h0 != nullptr ? h0 + i * state_size : nullptr;
+      run.c0[d] = c0 != nullptr ? c0 + i * state_size : nullptr;
+      run.h_n[d] = h_n + i * state_size;
+      run.c_n[d] = c_n != nullptr ? c_n + i * state_size : nullptr;
+    }
+    run_layer(run, static_cast<int>(num_directions_));
+  }
+}
+
+void Recurrent::step(const float* input, int64_t rows, float* hidden, float* cell) const {
+  const int64_t state_size = rows * hidden_size_;
+  Buffer<float> next(state_size);
+  Buffer<float> gates(rows * directions_.front().gates_width());
+  for (int64_t layer = 0; layer < num_layers(); ++layer) {
+    const RecurrentDirection& direction = directions_[static_cast<std::size_t>(layer)];
+    float* h = hidden + layer * state_size;
+    float* c = cell != nullptr ? cell + layer * state_size : nullptr;
+    direction.project(input, direction.input_size(), rows, 0, direction.panel_count(), gates.data());
+    direction.step(gates.data(), rows, 0, direction.panel_count(), h, c, next.data());
+    std::memcpy(h, next.data(), static_cast<std::size_t>(state_size) * sizeof(float));
+    input = h;
+  }
+}
+
+}  // namespace fastseq

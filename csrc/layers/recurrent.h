@@ -1,0 +1,78 @@
+// Stacked, bidirectional RNN, LSTM and GRU over ragged batches.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "layers/packed.h"
+
+namespace fastseq {
+
+/// One direction of one layer, as PyTorch stores it; biases may be null. G gates: 1, 4 (i f g o), 3 (r z n).
+struct RecurrentWeights {
+  const float* weight_ih;  // (G * hidden_size, input_size)
+  const float* weight_hh;  // (G * hidden_size, hidden_size)
+  const float* bias_ih;    // (G * hidden_size)
+  const float* bias_hh;    // (G * hidden_size)
+};
+
+int gate_count(Cell cell);
+
+/// One direction of one layer, packed.
+class RecurrentDirection {
+ public:
+  RecurrentDirection(Cell cell, const RecurrentWeights& weights, int64_t input_size, int64_t hidden_size);
+
+  int64_t input_size() const { return weight_ih_.in_features(); }
+  int64_t panel_count() const { return weight_hh_.panel_count(); }
+  int64_t gates_width() const { return weight_hh_.panel_count() * weight_hh_.width(); }
+
+  /// gates (rows, gates_width) = biases + input (rows, input_size) @ weight_ih^T, for the units of some panels.
+  void project(const float* input, int64_t input_stride, int64_t rows, int64_t panel_begin, int64_t panel_end,
+               float* gates) const;
+  /// One time step for the units of some panels; all (rows, hidden_size) without gaps, `cell` for an LSTM only.
+  void step(const float* gates, int64_t rows, int64_t panel_begin, int64_t panel_end, const float* hidden,
+            float* cell, float* output) const;
+
+ private:
+  const KernelTable* kernels_;
+  Cell cell_;
+  int64_t hidden_size_;
+  PackedMatrix weight_ih_, weight_hh_;
+  Buffer<float> bias_;    // (panel_count * gates * lanes): both biases, without the recurrent one of a GRU's n
+  Buffer<float> bias_n_;  // (panel_count * lanes): that one
+};
+
+class Recurrent {
+ public:
+  /// weights: layer 0 forward, layer 0 reverse (if bidirectional), layer 1 forward, ...
+  Recurrent(Cell cell, const std::vector<RecurrentWeights>& weights, int64_t input_size, int64_t hidden_size,
+            bool bidirectional);
+
+  Cell cell() const { return cell_; }
+  int64_t input_size() const { return directions_.front().input_size(); }
+  int64_t hidden_size() const { return hidden_size_; }
+  int64_t num_directions() const { return num_directions_; }
+  int64_t num_layers() const { return static_cast<int64_t>(directions_.size()) / num_directions_; }
+  int64_t output_size() const { return num_directions_ * hidden_size_; }
+
+  /// Runs B sequences; sequence b is tokens [offsets[b], offsets[b + 1]).
+  ///   input (N, input_size), output (N, output_size)
+  ///   h0, c0, h_n, c_n (num_layers * num_directions, B, hidden_size); h0 and c0 may be null (zeros), c_n for an
+  ///   LSTM only. h_n is each sequence's own last state, h0 where it is empty.
+  void forward(const float* input, const int64_t* offsets, int64_t batch_size, const float* h0, const float* c0,
+               float* output, float* h_n, float* c_n) const;
+
+  /// One step of every layer (not bidirectional) for the rows of a decoder:
+  ///   input (rows, input_size), hidden and cell (num_layers, rows, hidden_size) updated in place; the new top
+  ///   state is the last layer of `hidden`.
+  void step(const float* input, int64_t rows, float* hidden, float* cell) const;
+
+ private:
+  Cell cell_;
+  int64_t hidden_size_;
+  int64_t num_directions_;
+  std::vector<RecurrentDirection> directions_;
+};
+
+}  // namespace fastseq

@@ -1,0 +1,42 @@
+#include "models/tensors.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace fastseq {
+namespace {
+
+std::string text(const std::vector<int64_t>& shape) {
+  std::string result = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) result += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  return result + ")";
+}
+
+}  // namespace
+
+const float* TensorMap::get(const std::string& name, const std::vector<int64_t>& shape) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) throw std::invalid_argument("tensor " + name + " is missing");
+  if (found->second.shape != shape) {
+    throw std::invalid_argument("tensor " + name + " has shape " + text(found->second.shape) + "; expected " +
+                                text(shape));
+  }
+  return found->second.data;
+}
+
+Buffer<float> TensorMap::copy(const std::string& name, const std::vector<int64_t>& shape) const {
+  const float* data = get(name, shape);
+  int64_t size = 1;
+  for (const int64_t length : shape) size *= length;
+  Buffer<float> result(size);
+  std::copy_n(data, size, result.data());
+  return result;
+}
+
+Linear TensorMap::linear(const std::string& name, int64_t out_features, int64_t in_features) const {
+  const float* weight = get(name + ".weight", {out_features, in_features});
+  const float* bias = has(name + ".bias") ? get(name + ".bias", {out_features}) : nullptr;
+  return Linear(weight, bias, out_features, in_features);
+}
+
+}  // namespace fastseq

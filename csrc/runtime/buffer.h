@@ -1,0 +1,64 @@
+// Aligned float storage.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace fastseq {
+
+/// An owned, 64-byte aligned array; `Buffer(n)` is uninitialised, `Buffer::zeros(n)` is zero.
+template <typename T>
+class Buffer {
+ public:
+  static constexpr std::size_t kAlignment = 64;
+
+  Buffer() = default;
+  explicit Buffer(int64_t size) : size_(size) {
+    if (size > 0) {
+      data_ = static_cast<T*>(
+          ::operator new(static_cast<std::size_t>(size) * sizeof(T), std::align_val_t{kAlignment}));
+    }
+  }
+  static Buffer zeros(int64_t size) {
+    Buffer buffer(size);
+    buffer.fill_zero();
+    return buffer;
+  }
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() {
+    if (data_ != nullptr) ::operator delete(data_, std::align_val_t{kAlignment});
+  }
+
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  int64_t size() const { return size_; }
+  T& operator[](int64_t i) { return data_[i]; }
+  const T& operator[](int64_t i) const { return data_[i]; }
+  void fill_zero() {
+    if (size_ > 0) std::memset(static_cast<void*>(data_), 0, static_cast<std::size_t>(size_) * sizeof(T));
+  }
+  /// Makes room for at least `size` elements; the contents are lost when it has to grow.
+  void reserve_discard(int64_t size) {
+    if (size > size_) *this = Buffer(size);
+  }
+
+ private:
+  void swap(Buffer& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+
+  T* data_ = nullptr;
+  int64_t size_ = 0;
+};
+
+}  // namespace fastseq

@@ -1,0 +1,95 @@
+#include "search/beam.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace fastseq {
+
+BeamSearch::BeamSearch(int64_t batch_size, const SearchOptions& options)
+    : Search(batch_size, options),
+      pools_(static_cast<std::size_t>(batch_size), HypothesisPool(options.num_beams)),
+      scores_(ids().size(), 0.0F),
+      nodes_(ids().size(), TokenTree::kRoot) {}
+
+void BeamSearch::extend() {
+  begin_rows();
+  std::swap(previous_scores_, scores_);
+  std::swap(previous_nodes_, nodes_);
+  scores_.clear();
+  nodes_.clear();
+  for (int64_t begin = 0; begin < previous_rows();) {
+    int64_t end = begin + 1;
+    while (end < previous_rows() && previous_sentence(end) == previous_sentence(begin)) ++end;
+    extend_sentence(begin, end);
+    begin = end;
+  }
+}
+
+void BeamSearch::rank_candidates(int64_t begin, int64_t end) {
+  // Hugging Face masks after the softmax, so what min_length forbids still counts in the normaliser.
+  const bool eos_allowed = length_ > options_.min_length;
+  candidates_.clear();
+  for (int64_t row = begin; row < end; ++row) {
+    for (int64_t rank = 0; rank < selection_.width(); ++rank) {
+      const Candidate candidate = selection_.at(row, rank);
+      const bool impossible = std::isinf(candidate.score);
+      if (!impossible && (eos_allowed || !options_.is_eos(candidate.token))) candidates_.push_back(candidate);
+    }
+  }
+  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
+    if (a.score != b.score) return a.score > b.score;
+    return a.row != b.row ? a.row < b.row : a.token < b.token;
+  });
+}
+
+void BeamSearch::extend_sentence(int64_t begin, int64_t end) {
+  const int64_t sentence = previous_sentence(begin);
+  const bool last_step = length_ >= options_.max_length;
+  const float divisor = length_divisor(length_ - 1, options_.length_penalty);
+  HypothesisPool& pool = pools_[static_cast<std::size_t>(sentence)];
+
+  rank_candidates(begin, end);
+  running_.clear();
+  int64_t rank = 0;
+  for (const Candidate& candidate : candidates_) {
+    const bool is_eos = options_.is_eos(candidate.token);
+    const bool may_finish = rank++ < options_.num_beams;
+    if (!is_eos && !last_step) {
+      if (static_cast<int64_t>(running_.size()) < options_.num_beams) running_.push_back(candidate);
+    } else if (may_finish && pool.accepts(candidate.score / divisor)) {
+      int64_t node = previous_nodes_[static_cast<std::size_t>(candidate.row)];
+      if (!is_eos) node = tree_.append(node, static_cast<int32_t>(candidate.token));
+      pool.add({candidate.score / divisor, node, is_eos});
+    }
+  }
+  if (running_.empty() && pool.empty()) {
+    // Nothing has a probability but end tokens, and none may come yet: the beams end where they are.
+    const float previous_divisor = length_divisor(length_ - 2, options_.length_penalty);
+    for (int64_t row = begin; row < end; ++row) {
+      const auto index = static_cast<std::size_t>(row);
+      pool.add({previous_scores_[index] / previous_divisor, previous_nodes_[index], false});
+    }
+  }
+  if (is_complete(pool)) {
+    finish(sentence, pool.best(options_.num_return_sequences, tree_));
+    return;
+  }
+  for (const Candidate& candidate : running_) {
+    const auto token = static_cast<int32_t>(candidate.token);
+    scores_.push_back(candidate.score);
+    nodes_.push_back(tree_.append(previous_nodes_[static_cast<std::size_t>(candidate.row)], token));
+    add_row(token, candidate.row, sentence);
+  }
+}
+
+bool BeamSearch::is_complete(const HypothesisPool& pool) const {
+  if (running_.empty()) return true;
+  if (!pool.full()) return false;
+  if (options_.early_stopping == EarlyStopping::kTrue) return true;
+  const bool longest = options_.early_stopping == EarlyStopping::kNever && options_.length_penalty > 0.0;
+  const int64_t length = (longest ? options_.max_length : length_) - 1;
+  const float best_possible = running_.front().score / length_divisor(length, options_.length_penalty);
+  return !(best_possible > pool.worst_score());
+}
+
+}  // namespace fastseq

@@ -1,0 +1,81 @@
+#include "search/search.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "search/beam.h"
+#include "search/greedy.h"
+
+namespace fastseq {
+
+Search::Search(int64_t batch_size, const SearchOptions& options) : options_(options) {
+  if (batch_size < 0) {
+    throw std::invalid_argument("batch_size is " + std::to_string(batch_size) + "; expected at least 0");
+  }
+  check_options(options_);
+  results_.resize(static_cast<std::size_t>(batch_size));
+  for (int64_t sentence = 0; sentence < batch_size; ++sentence) {
+    if (options_.max_length == 1) {
+      finish(sentence, {Hypothesis{}});
+    } else {
+      add_row(options_.start_id, sentence, sentence);
+    }
+  }
+}
+
+void Search::advance(const float* logits, int64_t rows, int64_t vocab_size) {
+  const auto expected = static_cast<int64_t>(ids_.size());
+  if (rows != expected) {
+    throw std::invalid_argument("logits have " + std::to_string(rows) +
+                                " rows; expected one for each of the " + std::to_string(expected) +
+                                " live rows");
+  }
+  if (done()) return;
+  if (vocab_size < 1 || (vocab_size_ != 0 && vocab_size != vocab_size_)) {
+    const std::string wanted = vocab_size_ == 0 ? "at least 1" : std::to_string(vocab_size_) + " as before";
+    throw std::invalid_argument("logits have " + std::to_string(vocab_size) + " columns; expected " + wanted);
+  }
+  for (const int32_t eos : options_.eos_ids) {
+    if (eos >= vocab_size) {
+      throw std::invalid_argument("eos_ids has " + std::to_string(eos) + "; logits have only " +
+                                  std::to_string(vocab_size) + " columns");
+    }
+  }
+  const auto num_eos = static_cast<int64_t>(options_.eos_ids.size());
+  const int64_t width = std::min(vocab_size, continuations() + num_eos);
+  selection_.select(logits, vocab_size, width, running_scores(), sentences_);
+  vocab_size_ = vocab_size;
+  ++length_;
+  extend();
+}
+
+std::vector<std::vector<Hypothesis>> Search::result() const {
+  if (!done()) throw std::invalid_argument("result: the search is not done; advance it until it is");
+  return results_;
+}
+
+void Search::begin_rows() {
+  std::swap(previous_sentences_, sentences_);
+  ids_.clear();
+  parents_.clear();
+  sentences_.clear();
+}
+
+void Search::add_row(int32_t id, int64_t parent, int64_t sentence) {
+  ids_.push_back(id);
+  parents_.push_back(parent);
+  sentences_.push_back(sentence);
+}
+
+void Search::finish(int64_t sentence, std::vector<Hypothesis> hypotheses) {
+  results_[static_cast<std::size_t>(sentence)] = std::move(hypotheses);
+}
+
+std::unique_ptr<Search> make_search(int64_t batch_size, const SearchOptions& options) {
+  if (options.num_beams == 1) return std::make_unique<GreedySearch>(batch_size, options);
+  return std::make_unique<BeamSearch>(batch_size, options);
+}
+
+}  // namespace fastseq

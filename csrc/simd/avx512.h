@@ -1,0 +1,57 @@
+// AVX-512 (F, BW, DQ, VL): sixteen floats.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace fastseq {
+namespace {
+
+constexpr int kLanes = 16;
+struct F32 {
+  __m512 v;
+};
+struct Mask {
+  __mmask16 v;
+};
+
+// The maskz forms with all lanes on are the plain instructions; the plain intrinsics start from a deliberately
+// uninitialised register, of which GCC 12 warns (its bug 105593).
+constexpr __mmask16 kAll = 0xffff;
+
+inline F32 load(const float* from) { return {_mm512_loadu_ps(from)}; }
+inline void store(float* to, F32 a) { _mm512_storeu_ps(to, a.v); }
+inline F32 broadcast(float x) { return {_mm512_set1_ps(x)}; }
+inline F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline F32 sub(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline F32 mul(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline F32 div(F32 a, F32 b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline F32 sqrt(F32 a) { return {_mm512_maskz_sqrt_ps(kAll, a.v)}; }
+inline F32 max(F32 a, F32 b) { return {_mm512_maskz_max_ps(kAll, a.v, b.v)}; }
+inline F32 min(F32 a, F32 b) { return {_mm512_maskz_min_ps(kAll, a.v, b.v)}; }
+inline F32 round(F32 a) {
+  return {_mm512_maskz_roundscale_ps(kAll, a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+inline F32 abs(F32 a) { return {_mm512_abs_ps(a.v)}; }
+inline F32 copysign(F32 magnitude, F32 sign) {
+  const __m512 bit = _mm512_set1_ps(-0.0f);
+  return {_mm512_or_ps(_mm512_andnot_ps(bit, magnitude.v), _mm512_and_ps(bit, sign.v))};
+}
+
+inline Mask less(F32 a, F32 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+inline Mask greater(F32 a, F32 b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ)}; }
+inline Mask is_nan(F32 a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
+inline F32 select(Mask m, F32 yes, F32 no) { return {_mm512_mask_blend_ps(m.v, no.v, yes.v)}; }
+/// Bit i is lane i.
+inline uint32_t bits(Mask m) { return m.v; }
+
+/// 2^n for whole n in [-126, 127].
+inline F32 exp2i(F32 n) {
+  const __m512i biased = _mm512_add_epi32(_mm512_maskz_cvtps_epi32(kAll, n.v), _mm512_set1_epi32(127));
+  return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, biased, 23))};
+}
+
+}  // namespace
+}  // namespace fastseq

@@ -1,0 +1,117 @@
+// Elementary functions on vectors. Error bounds are measured against double in csrc/tests/test_math.cc.
+#pragma once
+
+#include <limits>
+
+#include "simd/simd.h"
+
+namespace fastseq {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+/// e^x within 2 ulp. exp(-inf) and everything below -86.98 is 0 (no subnormal results), above 88.72 is inf,
+/// NaN stays NaN. x = n ln 2 + r with |r| <= ln 2 / 2; e^r = 1 + r + r^2 q(r), q of degree 4 fitted at
+/// Chebyshev nodes (error 8e-9).
+inline F32 exp(F32 x) {
+  const F32 n = round(x * broadcast(1.44269504f));
+  // ln 2 in two parts: n * 0.693359375 is exact.
+  F32 r = fma(n, broadcast(-0.693359375f), x);
+  r = fma(n, broadcast(2.12194440e-4f), r);
+  F32 q = broadcast(0.0013926927f);
+  q = fma(q, r, broadcast(0.008363774f));
+  q = fma(q, r, broadcast(0.04166655f));
+  q = fma(q, r, broadcast(0.16666573f));
+  q = fma(q, r, broadcast(0.5f));
+  const F32 e = fma(r * r, q, r) + broadcast(1.0f);
+  // 2 * 2^(n-1): n may be 128, beyond what one scale factor can hold.
+  F32 result = (e + e) * exp2i(n - broadcast(1.0f));
+  result = select(less(x, broadcast(-86.98f)), broadcast(0.0f), result);
+  result = select(greater(x, broadcast(88.722839f)), broadcast(kInfinity), result);
+  return select(is_nan(x), x, result);
+}
+
+/// 1 / (1 + e^-x) within 3 ulp for x > -86.98, 0 below.
+inline F32 sigmoid(F32 x) {
+  const F32 e = exp(broadcast(0.0f) - x);
+  return broadcast(1.0f) / (broadcast(1.0f) + e);
+}
+
+/// Within 3 ulp. |x| < 0.625: x + x^3 p(x^2), p of degree 4 fitted at Chebyshev nodes; else 1 - 2 / (e^2|x| + 1).
+inline F32 tanh(F32 x) {
+  const F32 a = abs(x);
+  const F32 u = x * x;
+  F32 p = broadcast(-0.006096714f);
+  p = fma(p, u, broadcast(0.02099718f));
+  p = fma(p, u, broadcast(-0.053850908f));
+  p = fma(p, u, broadcast(0.1333277f));
+  p = fma(p, u, broadcast(-0.33333328f));
+  const F32 small = fma(p * u, x, x);
+  const F32 one = broadcast(1.0f);
+  const F32 large = one - broadcast(2.0f) / (exp(a + a) + one);
+  const F32 result = select(less(a, broadcast(0.625f)), small, copysign(large, x));
+  return select(is_nan(x), x, result);
+}
+
+/// Error function, absolute error below 2e-7. |x| < 1: x p(x^2), p of degree 6; else 1 - e^(-x^2) q(t) with
+/// t = 1 / (1 + |x| / 2), q of degree 7; both fitted at Chebyshev nodes (q on |x| <= 4, beyond which erf is 1).
+inline F32 erf(F32 x) {
+  const F32 a = min(abs(x), broadcast(4.0f));
+  const F32 u = a * a;
+  F32 p = broadcast(7.875875e-05f);
+  p = fma(p, u, broadcast(-0.00080168643f));
+  p = fma(p, u, broadcast(0.0051890872f));
+  p = fma(p, u, broadcast(-0.026854211f));
+  p = fma(p, u, broadcast(0.11283594f));
+  p = fma(p, u, broadcast(-0.37612626f));
+  p = fma(p, u, broadcast(1.1283791f));
+  const F32 one = broadcast(1.0f);
+  const F32 t = one / fma(a, broadcast(0.5f), one);
+  F32 q = broadcast(0.12085243f);
+  q = fma(q, t, broadcast(-0.47652528f));
+  q = fma(q, t, broadcast(0.57126516f));
+  q = fma(q, t, broadcast(-0.110208295f));
+  q = fma(q, t, broadcast(0.35103032f));
+  q = fma(q, t, broadcast(0.25875136f));
+  q = fma(q, t, broadcast(0.28506163f));
+  q = fma(q, t, broadcast(-0.00016423638f));
+  const F32 large = one - exp(broadcast(0.0f) - u) * q;
+  const F32 result = copysign(select(less(a, one), a * p, large), x);
+  return select(is_nan(x), x, result);
+}
+
+/// Natural logarithm of a normal number or +inf, within 2 ulp where |log x| > 0.1; for the sums of a softmax,
+/// so one at a time. x = 2^e m with m in [sqrt(1/2), sqrt(2)); log m = r - r^2 / 2 + r^3 p(r) with r = m - 1, p of
+/// degree 7 fitted at Chebyshev nodes (error 2e-8).
+inline float log1(float x) {
+  if (!(x < kInfinity)) return x;
+  int32_t exponent_bits;
+  std::memcpy(&exponent_bits, &x, sizeof exponent_bits);
+  int32_t e = ((exponent_bits >> 23) & 0xff) - 127;
+  const int32_t mantissa_bits = (exponent_bits & 0x007fffff) | 0x3f800000;
+  float m;
+  std::memcpy(&m, &mantissa_bits, sizeof m);
+  if (m > 1.41421356f) {
+    m *= 0.5f;
+    ++e;
+  }
+  const F32 r = broadcast(m - 1.0f), n = broadcast(static_cast<float>(e));
+  F32 p = broadcast(-0.07902744f);
+  p = fma(p, r, broadcast(0.12622319f));
+  p = fma(p, r, broadcast(-0.12998183f));
+  p = fma(p, r, broadcast(0.14214496f));
+  p = fma(p, r, broadcast(-0.16641282f));
+  p = fma(p, r, broadcast(0.20001045f));
+  p = fma(p, r, broadcast(-0.25000307f));
+  p = fma(p, r, broadcast(0.3333333f));
+  const F32 square = r * r;
+  F32 result = fma(square * r, p, n * broadcast(-2.12194440e-4f));
+  result = fma(square, broadcast(-0.5f), result);
+  result = fma(n, broadcast(0.693359375f), r + result);
+  float lanes[kLanes];
+  store(lanes, result);
+  return lanes[0];
+}
+
+}  // namespace
+}  // namespace fastseq

@@ -1,0 +1,67 @@
+"""Fast encoder-decoder sequence models on a CPU.
+
+RNN, LSTM, GRU and Transformer encoders, attention decoders, greedy and beam search: C++ kernels with a
+NumPy reference of each. Everything here is imported when it is first used, so `import fastseq` is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastseq import functional, nn, reference
+    from fastseq._backend import get_num_threads, set_num_threads, show_config, use_backend
+    from fastseq.models import load_model, save_model
+    from fastseq.pipelines import pipeline
+    from fastseq.search import Generation, GenerationConfig, Hypothesis, beam_search, greedy_search
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Generation",
+    "GenerationConfig",
+    "Hypothesis",
+    "beam_search",
+    "functional",
+    "get_num_threads",
+    "greedy_search",
+    "load_model",
+    "nn",
+    "pipeline",
+    "reference",
+    "save_model",
+    "set_num_threads",
+    "show_config",
+    "use_backend",
+]
+
+_MODULES = {"functional", "nn", "reference"}
+_ORIGIN = {
+    "Generation": "fastseq.search",
+    "GenerationConfig": "fastseq.search",
+    "Hypothesis": "fastseq.search",
+    "beam_search": "fastseq.search",
+    "greedy_search": "fastseq.search",
+    "load_model": "fastseq.models",
+    "save_model": "fastseq.models",
+    "pipeline": "fastseq.pipelines",
+    "get_num_threads": "fastseq._backend",
+    "set_num_threads": "fastseq._backend",
+    "show_config": "fastseq._backend",
+    "use_backend": "fastseq._backend",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"fastseq.{name}")
+    if name in _ORIGIN:
+        value = getattr(importlib.import_module(_ORIGIN[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'fastseq' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

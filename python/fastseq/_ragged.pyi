@@ -1,0 +1,9 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+def flatten(sequences: Sequence[Any], vocab_size: int, name: str) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
+def unflatten(ids: NDArray[Any], offsets: NDArray[Any]) -> list[list[int]]: ...
+def token_batches(lengths: Sequence[int] | NDArray[Any], max_tokens: int) -> list[list[int]]: ...

@@ -1,0 +1,80 @@
+"""The command `fastseq`: one file for each sub-command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from fastseq import __version__
+
+__all__ = ["entry_point", "main"]
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all sub-commands; each sets `run`, a function of the parsed arguments."""
+    from fastseq.cli import info, pronounce
+
+    parser = argparse.ArgumentParser(
+        prog="fastseq",
+        description="Fast encoder-decoder sequence models on a CPU.",
+        epilog="examples:\n  fastseq pronounce onomatopoeia\n  fastseq info\n  fastseq bench",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"fastseq {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    pronounce.add_to(commands)
+    info.add_to(commands)
+    # The benchmark parses its own arguments: see main.
+    commands.add_parser("bench", help="time fastseq against NumPy on this machine", add_help=False)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        The exit status: 0 for success, 1 if part of the input could not be done, 2 for wrong usage or a missing or
+        damaged model.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["bench"]:
+        from fastseq import bench
+
+        return bench.main(arguments[1:])
+    args = build_parser().parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except (OSError, ImportError, ValueError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        print(f"fastseq: error: {error}", file=sys.stderr)
+        return 2
+
+
+def entry_point() -> int:
+    """Run the command line of this process; interruption and a closed pipe end it without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character
+    try:
+        status = main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads any more; what is buffered must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return status

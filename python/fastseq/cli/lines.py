@@ -1,0 +1,104 @@
+"""Lines of a stream as they come, and how far it has been read."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import IO
+
+__all__ = ["Progress", "read_chunks"]
+
+_READ_BYTES = 1 << 16
+_LONGEST_LINE_BYTES = 1 << 20
+
+
+def read_chunks(stream: IO[bytes], progress: Progress) -> Iterator[list[str]]:
+    """Yield the lines that are there, again and again until the end.
+
+    A chunk is what one read gives, so a line that was just written is answered at once, and a file of any length takes
+    bounded memory.
+
+    Parameters
+    ----------
+    stream : binary stream with `read1`
+    progress : Progress
+        Told of every read.
+
+    Yields
+    ------
+    list of str
+        Without line ends; bytes that are no UTF-8 become U+FFFD.
+
+    Raises
+    ------
+    ValueError
+        If a line is longer than a megabyte.
+    """
+    rest = b""
+    while content := stream.read1(_READ_BYTES):  # type: ignore[attr-defined]
+        *lines, rest = (rest + content).split(b"\n")
+        if len(rest) > _LONGEST_LINE_BYTES:
+            raise ValueError(f"a line has more than {_LONGEST_LINE_BYTES} bytes; is the input text?")
+        if lines:
+            yield [_text(line) for line in lines]
+        progress.advance(len(content), len(lines))
+    if rest:
+        yield [_text(rest)]
+
+
+def _text(line: bytes) -> str:
+    return line.removesuffix(b"\r").decode("utf-8", errors="replace").removeprefix("\ufeff")
+
+
+class Progress:
+    """A line on a terminal that says how far the input is done, once that takes a while.
+
+    Parameters
+    ----------
+    total_bytes : int or None
+        Size of the input, if known.
+    """
+
+    _DELAY_S, _INTERVAL_S = 1.0, 0.2
+
+    def __init__(self, total_bytes: int | None) -> None:
+        self._total_bytes = total_bytes
+        self._bytes = self._lines = 0
+        self._start = self._shown = time.monotonic()
+        self._width = 0
+        self._enabled = sys.stderr.isatty() and not sys.stdout.isatty()
+
+    @classmethod
+    def of(cls, stream: IO[bytes]) -> Progress:
+        """Return the progress of a stream, which knows its size if it is a file."""
+        try:
+            status = os.fstat(stream.fileno())
+        except OSError:
+            return cls(None)
+        return cls(status.st_size or None)
+
+    def advance(self, count_bytes: int, lines: int) -> None:
+        """Count what has been done, and show it if it is time to."""
+        self._bytes += count_bytes
+        self._lines += lines
+        now = time.monotonic()
+        if not self._enabled or now - self._start < self._DELAY_S or now - self._shown < self._INTERVAL_S:
+            return
+        self._shown = now
+        text = f"{self._lines:,} lines, {self._lines / (now - self._start):,.0f} a second"
+        if self._total_bytes is not None:
+            text += f", {min(100, 100 * self._bytes // self._total_bytes)} %"
+        self._write(text)
+
+    def close(self) -> None:
+        """Leave the terminal's line empty."""
+        if self._width:
+            self._write("")
+            sys.stderr.write("\r")
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write("\r" + text.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(text)

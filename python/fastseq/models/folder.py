@@ -1,0 +1,155 @@
+"""Model folders: config.json, model.safetensors and vocab.json."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastseq.models.config import Seq2SeqConfig
+from fastseq.models.recurrent import RecurrentSeq2SeqConfig
+from fastseq.models.seq2seq import Seq2SeqModel
+from fastseq.models.tensors import check_tensors
+from fastseq.models.transformer import TransformerSeq2SeqConfig
+from fastseq.text import Vocabulary
+from fastseq.weights import read_safetensors, write_safetensors
+
+__all__ = ["load_model", "save_model"]
+
+FORMAT, FORMAT_VERSION = "fastseq", 1
+CONFIG_FILE, TENSOR_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocab.json"
+_CONFIGS: dict[str, type[Seq2SeqConfig]] = {
+    config.model_type: config for config in (RecurrentSeq2SeqConfig, TransformerSeq2SeqConfig)
+}
+
+
+def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> Seq2SeqModel:
+    """Read a model folder.
+
+    Nothing in the folder is run: it may come from anywhere.
+
+    Parameters
+    ----------
+    path : str or path
+        A folder with `config.json`, `model.safetensors` and, for models that read text, `vocab.json`.
+    compute_type : {"float32"}
+        What the model computes in. Weights stored as float16 or bfloat16 are widened, which is exact.
+    backend : {"native", "numpy"}, optional
+        The active one by default.
+
+    Returns
+    -------
+    Seq2SeqModel
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder or one of its files is missing.
+    ValueError
+        If a file is damaged or the files do not agree; the message names the file and everything wrong in it.
+
+    Examples
+    --------
+    >>> load_model("no-such-folder")
+    Traceback (most recent call last):
+    FileNotFoundError: no model folder 'no-such-folder'
+    """
+    if compute_type != "float32":
+        raise ValueError(f"compute_type is {compute_type!r}; expected 'float32'")
+    folder = Path(path)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no model folder {str(folder)!r}")
+    missing = [name for name in (CONFIG_FILE, TENSOR_FILE) if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"model folder {str(folder)!r} has no {' and no '.join(missing)}")
+    config = _read_config(folder / CONFIG_FILE)
+    vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
+    tensors = read_safetensors(folder / TENSOR_FILE)
+    try:
+        return Seq2SeqModel(config, tensors, vocabulary, backend)
+    except ValueError as error:
+        raise ValueError(f"{folder / TENSOR_FILE}: {error}") from None
+
+
+def save_model(
+    path: str | os.PathLike[str],
+    config: Seq2SeqConfig,
+    tensors: Mapping[str, Any],
+    vocabulary: Vocabulary | None = None,
+    dtype: str = "float32",
+) -> None:
+    """Write a model folder that `load_model` reads.
+
+    Parameters
+    ----------
+    path : str or path
+        The folder; it is made if it is not there.
+    config : Seq2SeqConfig
+    tensors : mapping of str to float array
+        Named and shaped as ``config.tensor_shapes()`` says.
+    vocabulary : Vocabulary, optional
+    dtype : {"float32", "float16"}
+        What the weights are stored as.
+
+    Raises
+    ------
+    ValueError
+        If tensors are missing, not expected or of another shape, the vocabulary has another size, or the dtype is
+        another.
+    """
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"dtype is {dtype!r}; expected 'float32' or 'float16'")
+    arrays = check_tensors(config, tensors)
+    if vocabulary is not None:
+        _check_sizes(vocabulary, config)
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {"format": FORMAT, "format_version": FORMAT_VERSION} | config.to_dict()
+    (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_safetensors(folder / TENSOR_FILE, {name: array.astype(dtype) for name, array in arrays.items()})
+    if vocabulary is not None:
+        vocabulary.save(folder / VOCABULARY_FILE)
+
+
+def _read_config(path: Path) -> Seq2SeqConfig:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds a {type(values).__name__}; expected an object")
+    if values.get("format") != FORMAT:
+        raise ValueError(f"{path}: format is {str(values.get('format'))[:60]!r}; expected {FORMAT!r}")
+    if values.get("format_version") != FORMAT_VERSION:
+        version = str(values.get("format_version"))[:60]
+        raise ValueError(f"{path}: format_version is {version}; this fastseq reads {FORMAT_VERSION}")
+    model_type = values.get("model_type")
+    config = _CONFIGS.get(model_type) if isinstance(model_type, str) else None
+    if config is None:
+        raise ValueError(f"{path}: model_type is {str(model_type)[:60]!r}; expected one of {', '.join(_CONFIGS)}")
+    try:
+        return config.from_dict(values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _read_vocabulary(path: Path, config: Seq2SeqConfig) -> Vocabulary | None:
+    if not path.is_file():
+        return None
+    vocabulary = Vocabulary.read(path)
+    try:
+        _check_sizes(vocabulary, config)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return vocabulary
+
+
+def _check_sizes(vocabulary: Vocabulary, config: Seq2SeqConfig) -> None:
+    for side, tokens, size in (
+        ("source", vocabulary.source, config.source_vocab_size),
+        ("target", vocabulary.target, config.target_vocab_size),
+    ):
+        if len(tokens) != size:
+            raise ValueError(f"{len(tokens)} {side} tokens; expected {side}_vocab_size = {size}")

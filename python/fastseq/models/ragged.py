@@ -1,0 +1,76 @@
+"""Token ids as callers give them to flat arrays and offsets."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fastseq._ragged import flatten, token_batches
+else:
+    try:
+        from fastseq._ragged import flatten, token_batches
+    except ImportError:  # without the extension modules everything still runs, in Python
+        from fastseq.models._ragged_fallback import flatten, token_batches
+
+__all__ = ["Ids", "Offsets", "ragged", "token_batches"]
+
+Ids: TypeAlias = NDArray[np.int32]
+Offsets: TypeAlias = NDArray[np.int64]
+
+
+def ragged(sequences: Any, lengths: Any, vocab_size: int, name: str) -> tuple[Ids, Offsets]:
+    """Ids of all sequences end to end and where each begins.
+
+    Parameters
+    ----------
+    sequences : sequence of sequences of int, or 2-D integer array
+    lengths : sequence of int, optional
+        Of the rows of a 2-D array: what is behind them is padding.
+    vocab_size : int
+        Ids are below it.
+    name : str
+        What errors call `sequences`.
+
+    Returns
+    -------
+    ids : (N,) int32
+    offsets : (B + 1,) int64
+        Sequence b is ``ids[offsets[b]:offsets[b + 1]]``.
+
+    Raises
+    ------
+    TypeError
+        If something is no sequence of whole numbers.
+    ValueError
+        If an id or a length is out of range.
+    """
+    if isinstance(sequences, (str, bytes)) or not hasattr(sequences, "__len__"):
+        raise TypeError(f"{name} is {type(sequences).__name__}; expected a list of lists of ids or a 2-D array")
+    shape = getattr(sequences, "shape", None)
+    if shape is not None:
+        array = np.asarray(sequences)
+        if array.ndim != 2:
+            raise ValueError(f"{name} has shape {array.shape}; expected (sequences, tokens)")
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"{name} has dtype {array.dtype}; expected integers")
+        sequences = list(array)
+    if lengths is not None:
+        if shape is None:
+            raise ValueError(f"lengths are given; expected them only with a 2-D array, and {name} is a list")
+        sequences = [row[:n] for row, n in zip(sequences, _lengths(lengths, array.shape, name), strict=True)]
+    return flatten(sequences, vocab_size, name)
+
+
+def _lengths(lengths: Any, shape: Sequence[int], name: str) -> list[int]:
+    values = [operator.index(n) for n in lengths]
+    if len(values) != shape[0]:
+        raise ValueError(f"lengths has {len(values)} items; expected one for each of the {shape[0]} rows of {name}")
+    for row, n in enumerate(values):
+        if not 0 <= n <= shape[1]:
+            raise ValueError(f"lengths[{row}] is {n}; expected 0 to {shape[1]}, the columns of {name}")
+    return values

@@ -1,0 +1,254 @@
+"""An encoder-decoder model, packed for one backend: generation, scoring, attention."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastseq import _backend
+from fastseq.models.config import Seq2SeqConfig
+from fastseq.models.ragged import Ids, Offsets, ragged
+from fastseq.models.tensors import check_tensors
+from fastseq.search import Generation, GenerationConfig, Hypothesis
+from fastseq.text import Vocabulary
+
+__all__ = ["Seq2SeqModel"]
+
+Floats: TypeAlias = NDArray[np.float32]
+
+
+class Seq2SeqModel:
+    """An encoder-decoder model with its weights.
+
+    `load_model` makes one from a folder. A result depends on its own sentence only: on the native backend not a bit of
+    it changes with the other sentences of a batch, with their order or with the number of threads.
+
+    Parameters
+    ----------
+    config : RecurrentSeq2SeqConfig or TransformerSeq2SeqConfig
+    tensors : mapping of str to float32 array
+        Named and shaped as ``config.tensor_shapes()`` says.
+    vocabulary : Vocabulary, optional
+        What the ids mean; pipelines need it.
+    backend : {"native", "numpy"}, optional
+        The active one by default.
+
+    Raises
+    ------
+    ValueError
+        If tensors are missing, not expected or of another shape; the message names all of them.
+
+    Examples
+    --------
+    >>> import fastseq
+    >>> model = fastseq.pipeline("pronounce", "lstm").model
+    >>> [generation] = model.generate([model.vocabulary.encode("speech")])
+    >>> model.vocabulary.decode(generation.tokens)
+    ['S', 'P', 'IY1', 'CH']
+    """
+
+    def __init__(
+        self,
+        config: Seq2SeqConfig,
+        tensors: Mapping[str, Any],
+        vocabulary: Vocabulary | None = None,
+        backend: str | None = None,
+    ) -> None:
+        self._config = config
+        self._vocabulary = vocabulary
+        self._backend = _backend.active_name() if backend is None else backend
+        functions = _backend.get(self._backend)
+        self._log_softmax = functions.log_softmax
+        # Every field is there, None too: the backends know no defaults.
+        self._core = getattr(functions, config.backend_class)(vars(config), check_tensors(config, tensors))
+
+    @property
+    def config(self) -> Seq2SeqConfig:
+        """Sizes and kinds of the parts."""
+        return self._config
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the ids mean.
+
+        Raises
+        ------
+        ValueError
+            If the model came without one.
+        """
+        if self._vocabulary is None:
+            raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
+        return self._vocabulary
+
+    @property
+    def backend(self) -> str:
+        """Where it runs: "native" or "numpy"."""
+        return self._backend
+
+    def generate(self, input_ids: Any, lengths: Any = None, **options: Any) -> list[Generation]:
+        """Search the most probable target of each sentence.
+
+        Parameters
+        ----------
+        input_ids : sequence of sequences of int, or 2-D integer array
+        lengths : sequence of int, optional
+            Of the rows of a 2-D array.
+        **options
+            Fields of `GenerationConfig`: `num_beams`, `num_return_sequences`, `max_length`, `max_new_tokens`,
+            `min_length`, `min_new_tokens`, `length_penalty`, `early_stopping`.
+
+        Returns
+        -------
+        list of Generation
+            One for each sentence, in their order.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an id, a length or an option is wrong, or a sentence too long for the model's positions.
+        """
+        ids, offsets = self._source(input_ids, lengths)
+        limit = self._config.position_limit
+        defaults = GenerationConfig() if limit is None else GenerationConfig(max_length=min(256, limit + 1))
+        generation = defaults.override(**options)
+        resolved = generation.resolve(start_id=self._config.bos_token_id, eos_id=self._config.eos_token_id)
+        if limit is not None and resolved["max_length"] > limit + 1:
+            raise ValueError(
+                f"max_length is {resolved['max_length']}; expected at most {limit + 1}: the model has {limit} positions"
+            )
+        answers = self._core.generate(ids, offsets, resolved)
+        return [Generation([Hypothesis(*hypothesis) for hypothesis in answer]) for answer in answers]
+
+    def encode(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
+        """Return the encoder's output of each sentence, (S, memory_size).
+
+        Parameters
+        ----------
+        input_ids, lengths
+            As in `generate`.
+
+        Returns
+        -------
+        list of float32 arrays
+        """
+        ids, offsets = self._source(input_ids, lengths)
+        return _split(self._core.encode(ids, offsets), offsets)
+
+    def decode(self, input_ids: Any, target_ids: Any) -> list[Floats]:
+        """Return the logits after each given target token (teacher forcing).
+
+        Parameters
+        ----------
+        input_ids : sequence of sequences of int
+        target_ids : sequence of sequences of int
+            As the decoder reads them: they begin with the start token.
+
+        Returns
+        -------
+        list of float32 arrays
+            (T, target_vocab_size) of each sentence; row t is the next token's after ``target_ids[b][:t + 1]``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an id is wrong, the numbers of sentences differ, or one is too long for the model's positions.
+        """
+        logits, offsets = self._decode(input_ids, target_ids)
+        return _split(logits, offsets)
+
+    def score(self, input_ids: Any, target_ids: Any, *, length_penalty: float = 1.0) -> NDArray[np.float64]:
+        """Return the score that a search would give each target, end token included.
+
+        Parameters
+        ----------
+        input_ids : sequence of sequences of int
+        target_ids : sequence of sequences of int
+            Without start and end tokens.
+        length_penalty : float, default 1.0
+            The sum of log-probabilities is divided by the number of tokens, the end token counted, to this power;
+            0 leaves the sum.
+
+        Returns
+        -------
+        (B,) float64 array
+        """
+        inputs, targets = self._with_ends(target_ids)
+        logits, offsets = self._decode(input_ids, inputs)
+        following = np.array([token for row in targets for token in row], np.int64)
+        chosen = self._log_softmax(logits)[np.arange(len(following)), following]
+        # fsum is exact: the order of the terms does not matter.
+        sums = [math.fsum(row) / len(row) ** length_penalty for row in _split(chosen, offsets)]
+        return np.array(sums, np.float64)
+
+    def attention(self, input_ids: Any, target_ids: Any) -> list[Floats]:
+        """Return where the decoder looked when it wrote each target token.
+
+        Parameters
+        ----------
+        input_ids : sequence of sequences of int
+        target_ids : sequence of sequences of int
+            Without start and end tokens.
+
+        Returns
+        -------
+        list of float32 arrays
+            (T + 1, S) of each sentence: a row for each target token and one for the end token; every row sums to 1.
+            Of a Transformer: the mean over the heads of the last decoder layer.
+
+        Raises
+        ------
+        ValueError
+            If the model has no attention.
+        """
+        if not self._config.attends:
+            raise ValueError("this model has no attention: its decoder sees the encoder's last states only")
+        inputs, _ = self._with_ends(target_ids)
+        ids, offsets = self._source(input_ids, None)
+        target, target_offsets = self._target(inputs, len(offsets))
+        matrices: list[Floats] = self._core.decode(ids, offsets, target, target_offsets, True)[1]
+        return matrices
+
+    def _decode(self, input_ids: Any, target_ids: Any) -> tuple[Floats, Offsets]:
+        ids, offsets = self._source(input_ids, None)
+        target, target_offsets = self._target(target_ids, len(offsets))
+        logits, _ = self._core.decode(ids, offsets, target, target_offsets)
+        return logits, target_offsets
+
+    def _with_ends(self, target_ids: Any) -> tuple[list[list[int]], list[list[int]]]:
+        """What the decoder reads, [start, tokens], and what it should say, [tokens, end]."""
+        flat, offsets = ragged(target_ids, None, self._config.target_vocab_size, "target_ids")
+        rows = [row.tolist() for row in _split(flat, offsets)]
+        start, end = self._config.bos_token_id, self._config.eos_token_id
+        return [[start, *row] for row in rows], [[*row, end] for row in rows]
+
+    def _source(self, input_ids: Any, lengths: Any) -> tuple[Ids, Offsets]:
+        ids, offsets = ragged(input_ids, lengths, self._config.source_vocab_size, "input_ids")
+        self._check_positions(offsets, "input_ids")
+        return ids, offsets
+
+    def _target(self, target_ids: Any, bounds: int) -> tuple[Ids, Offsets]:
+        ids, offsets = ragged(target_ids, None, self._config.target_vocab_size, "target_ids")
+        if len(offsets) != bounds:
+            raise ValueError(
+                f"target_ids has {len(offsets) - 1} sequences; expected as many as input_ids, {bounds - 1}"
+            )
+        self._check_positions(offsets, "target_ids")
+        return ids, offsets
+
+    def _check_positions(self, offsets: Offsets, name: str) -> None:
+        limit = self._config.position_limit
+        for b, length in enumerate(np.diff(offsets) if limit is not None else ()):
+            if length > limit:
+                raise ValueError(f"{name}[{b}] has {length} tokens; expected at most {limit}, the model's positions")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
+
+
+def _split(rows: NDArray[Any], offsets: Offsets) -> list[NDArray[Any]]:
+    return [rows[begin:end] for begin, end in itertools.pairwise(offsets)]

@@ -1,0 +1,222 @@
+"""Spelling to pronunciation: grapheme-to-phoneme conversion."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from fastseq.models import Seq2SeqModel, load_model
+from fastseq.models.ragged import token_batches
+from fastseq.pipelines.ipa import to_ipa
+from fastseq.pipelines.words import split_words
+from fastseq.search import Generation, Hypothesis
+
+__all__ = ["BUNDLED_MODELS", "Pronouncer"]
+
+Result: TypeAlias = dict[str, Any]
+
+_DATA = Path(__file__).resolve().parents[1] / "data"
+BUNDLED_MODELS = {"lstm": _DATA / "g2p-lstm", "transformer": _DATA / "g2p-transformer"}
+
+_FORMATS = ("arpabet", "ipa")
+_BATCH_CHARACTERS = 16384
+_MOST_LETTERS = 256
+
+
+class Pronouncer:
+    """Says how English words are pronounced.
+
+    Parameters
+    ----------
+    model : {"lstm", "transformer"}, path or Seq2SeqModel, default "lstm"
+        A bundled model (trained on CMUdict), a model folder, or a model with a vocabulary.
+    backend : {"native", "numpy"}, optional
+        Where a model that is loaded here runs; the active backend by default.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such model, or its folder is damaged.
+
+    Notes
+    -----
+    Text is split by `fastseq.pipelines.words.split_words`: lower case, punctuation at the edges of words dropped. A
+    word with something that the model does not know, such as a digit, is an error that names it.
+
+    Examples
+    --------
+    >>> pronounce = Pronouncer()
+    >>> [word] = pronounce("speech", format="ipa")
+    >>> word["pronunciation"], word["phonemes"]
+    ('ˈspitʃ', ['S', 'P', 'IY1', 'CH'])
+    """
+
+    def __init__(
+        self, model: str | os.PathLike[str] | Seq2SeqModel | None = None, *, backend: str | None = None
+    ) -> None:
+        if isinstance(model, Seq2SeqModel):
+            self.model = model
+        else:
+            self.model = load_model(_folder("lstm" if model is None else model), backend=backend)
+        self.vocabulary = self.model.vocabulary
+
+    def __call__(
+        self,
+        text: str | Sequence[str],
+        *,
+        format: str = "arpabet",
+        num_beams: int = 5,
+        num_return_sequences: int = 1,
+        **options: Any,
+    ) -> list[Result] | list[list[Result]]:
+        """Pronounce every word of a text, or of several texts.
+
+        Parameters
+        ----------
+        text : str or sequence of str
+        format : {"arpabet", "ipa"}, default "arpabet"
+            How `pronunciation` is written.
+        num_beams : int, default 5
+            Beams of the search; 1 is greedy.
+        num_return_sequences : int, default 1
+            Pronunciations of each word.
+        **options
+            Further fields of `GenerationConfig`.
+
+        Returns
+        -------
+        list of dict
+            One for each word, or a list of such lists for several texts. ``word``; ``pronunciation``, as text;
+            ``phonemes``, the same as a list in ARPABET; ``score``, the log-probability divided by the length; and
+            ``alternatives``, a list of the same without ``word``, best first: the further pronunciations.
+
+        Raises
+        ------
+        UnknownTokenError
+            If a word has a character that the model does not know.
+        TypeError, ValueError
+            If an option is wrong, or a word has more than 256 letters.
+        """
+        if not isinstance(text, str) and not all(isinstance(item, str) for item in text):
+            raise TypeError("text is expected to be a str or a sequence of str")
+        texts = [split_words(item) for item in ([text] if isinstance(text, str) else text)]
+        words = [word for item in texts for word in item]
+        results = iter(
+            self.words(words, format=format, num_beams=num_beams, num_return_sequences=num_return_sequences, **options)
+        )
+        lists = [[next(results) for _ in item] for item in texts]
+        return lists[0] if isinstance(text, str) else lists
+
+    def words(
+        self,
+        words: Iterable[str],
+        *,
+        format: str = "arpabet",
+        num_beams: int = 5,
+        num_return_sequences: int = 1,
+        **options: Any,
+    ) -> list[Result]:
+        """Pronounce words as they are: what `split_words` made of a text, or entries of a dictionary.
+
+        Parameters
+        ----------
+        words : iterable of str
+        format, num_beams, num_return_sequences, **options
+            As when called.
+
+        Returns
+        -------
+        list of dict
+            One for each word, in their order.
+        """
+        if format not in _FORMATS:
+            raise ValueError(f"format is {format!r}; expected one of {', '.join(_FORMATS)}")
+        given = list(words)
+        encoded = {word: self.encode(word) for word in given}  # each word once
+        different, ids = list(encoded), list(encoded.values())
+        options |= {"num_beams": num_beams, "num_return_sequences": num_return_sequences}
+        results: dict[str, Result] = {}
+        for batch in token_batches([len(word) for word in ids], _BATCH_CHARACTERS):
+            generations = self.model.generate([ids[i] for i in batch], **options)
+            for i, generation in zip(batch, generations, strict=True):
+                results[different[i]] = self._result(different[i], generation, format)
+        return [dict(results[word]) for word in given]
+
+    def encode(self, word: str) -> list[int]:
+        """Return the ids of a word as `split_words` writes it.
+
+        Parameters
+        ----------
+        word : str
+
+        Returns
+        -------
+        list of int
+
+        Raises
+        ------
+        UnknownTokenError
+            If the word has a character that the model does not know.
+        ValueError
+            If it has more than 256 letters, and so is none.
+        """
+        if len(word) > _MOST_LETTERS:
+            raise ValueError(f"'{word[:20]}...' has {len(word)} letters; expected at most {_MOST_LETTERS} in a word")
+        return self.vocabulary.encode(word)
+
+    def attention(self, word: str, *, num_beams: int = 5, **options: Any) -> Result:
+        """Return where the model looked while it pronounced a word.
+
+        Parameters
+        ----------
+        word : str
+            One word.
+        num_beams : int, default 5
+        **options
+            Further fields of `GenerationConfig`.
+
+        Returns
+        -------
+        dict
+            ``word``; ``letters``, S of them; ``phonemes``, T of them; ``weights``, an array (T + 1, S) with a row for
+            each phoneme and one for the end.
+
+        Raises
+        ------
+        ValueError
+            If `word` is not one word, or the model has no attention.
+        """
+        words = split_words(word)
+        if len(words) != 1:
+            raise ValueError(f"{word!r} is {len(words)} words; attention is of one")
+        ids = self.encode(words[0])
+        [generation] = self.model.generate([ids], num_beams=num_beams, **options)
+        [weights] = self.model.attention([ids], [generation.tokens])
+        return {
+            "word": words[0],
+            "letters": list(words[0]),
+            "phonemes": self.vocabulary.decode(generation.tokens),
+            "weights": weights,
+        }
+
+    def _result(self, word: str, generation: Generation, format: str) -> Result:
+        best, *others = (self._hypothesis(hypothesis, format) for hypothesis in generation.hypotheses)
+        return {"word": word, **best, "alternatives": others}
+
+    def _hypothesis(self, hypothesis: Hypothesis, format: str) -> Result:
+        phonemes = self.vocabulary.decode(hypothesis.tokens)
+        pronunciation = to_ipa(phonemes) if format == "ipa" else self.vocabulary.separator.join(phonemes)
+        return {"pronunciation": pronunciation, "phonemes": phonemes, "score": hypothesis.score}
+
+
+def _folder(model: str | os.PathLike[str]) -> Path:
+    if model in BUNDLED_MODELS:
+        return BUNDLED_MODELS[str(model)]
+    folder = Path(model)
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"no model {str(folder)!r}; expected {', '.join(BUNDLED_MODELS)} or the path of a model folder"
+        )
+    return folder

@@ -1,0 +1,6 @@
+"""Whole encoder-decoder models in NumPy, to be read beside the papers they come from."""
+
+from fastseq.reference.models.recurrent import RecurrentSeq2Seq
+from fastseq.reference.models.transformer import TransformerSeq2Seq
+
+__all__ = ["RecurrentSeq2Seq", "TransformerSeq2Seq"]

@@ -1,0 +1,150 @@
+"""RNN, LSTM or GRU encoder and decoder with attention.
+
+Sutskever et al. (2014) without attention, Bahdanau et al. (2015) with additive, Luong et al. (2015) with dot and
+general attention and input feeding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastseq.reference.attention import additive_attention, multiplicative_attention
+from fastseq.reference.linear import embedding, linear
+from fastseq.reference.models.seq2seq import Array, Seq2Seq
+from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
+
+__all__ = ["RecurrentSeq2Seq"]
+
+Weights = tuple[Array, Array, Array, Array]  # weight_ih, weight_hh, bias_ih, bias_hh
+
+
+@dataclass
+class RecurrentState:
+    """The decoder after some tokens."""
+
+    memory: Array  # (r, S, M)
+    hidden: list[Array]  # a layer each: (r, H)
+    cell: list[Array]  # the same for LSTM; empty for the others
+    attentional: Array  # (r, H), what the next step reads with input feeding
+
+    def select(self, rows: Array) -> RecurrentState:
+        """Return the state whose row i is row ``rows[i]`` of this one."""
+        return RecurrentState(
+            self.memory[rows], [h[rows] for h in self.hidden], [c[rows] for c in self.cell], self.attentional[rows]
+        )
+
+
+class RecurrentSeq2Seq(Seq2Seq[RecurrentState]):
+    """Encoder h_s = RNN(e(x_s), h_{s-1}), decoder h_t = RNN(e(y_t), h_{t-1}), logits = W tanh(W_c [c_t; h_t]).
+
+    Parameters
+    ----------
+    config : dict
+        The fields of `fastseq.models.RecurrentSeq2SeqConfig`.
+    tensors : dict of arrays
+        Named as in the model folder, all of one dtype, which is the dtype of the computation.
+    """
+
+    def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
+        directions = ["", "_reverse"] if config["encoder_bidirectional"] else [""]
+        super().__init__(config, tensors, len(directions) * config["encoder_hidden_size"])
+        self.cell = config["cell"]
+        encoder_layers = range(config["encoder_num_layers"])
+        self.encoder = Recurrent(
+            self.cell,
+            [self._weights("encoder", f"l{layer}{direction}") for layer in encoder_layers for direction in directions],
+            config["encoder_bidirectional"],
+        )
+        self.decoder = [self._weights("decoder", f"l{layer}") for layer in range(config["decoder_num_layers"])]
+
+    def _weights(self, part: str, suffix: str) -> Weights:
+        w_ih, w_hh, b_ih, b_hh = (
+            self.tensors[f"{part}.rnn.{kind}_{suffix}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        return w_ih, w_hh, b_ih, b_hh
+
+    def start(self, source: Array) -> RecurrentState:
+        """Encode source ids (b, S); the decoder starts from the encoder's last states, or from zeros."""
+        batch, length = source.shape
+        tokens = embedding(source.reshape(-1).astype(np.int64), self.tensors["encoder.embedding.weight"])
+        memory, h_n, c_n = self.encoder.forward(tokens, np.arange(batch + 1) * length, None, None)
+        return RecurrentState(
+            memory=memory.reshape(batch, length, self.memory_size),
+            hidden=self._bridge("h", h_n),
+            cell=[] if c_n is None else self._bridge("c", c_n),
+            attentional=np.zeros((batch, self.config["decoder_hidden_size"]), self.dtype),
+        )
+
+    def _bridge(self, kind: str, states: Array) -> list[Array]:
+        """First decoder states (b, H) of each layer from the encoder's last ones (layers * directions, b, He)."""
+        layers, batch = self.config["encoder_num_layers"], states.shape[1]
+        # [forward; reverse] of each layer: (layers, b, directions * He)
+        joined = states.reshape(layers, -1, *states.shape[1:]).swapaxes(1, 2).reshape(layers, batch, -1)
+        if self.config["bridge"] == "copy":
+            return list(joined[: len(self.decoder)])
+        if self.config["bridge"] == "dense":
+            return [
+                np.tanh(
+                    linear(
+                        joined[layer],
+                        self.tensors[f"bridge.{kind}.{layer}.weight"],
+                        self.tensors[f"bridge.{kind}.{layer}.bias"],
+                    )
+                )
+                for layer in range(len(self.decoder))
+            ]
+        return [np.zeros((batch, self.config["decoder_hidden_size"]), self.dtype) for _ in self.decoder]
+
+    def advance(
+        self, target: Array, state: RecurrentState, return_attention: bool = False
+    ) -> tuple[Array, Array | None, RecurrentState]:
+        """Read target ids (r, T) one column after the other."""
+        rows, steps = target.shape
+        logits = np.empty((rows, steps, self.config["target_vocab_size"]), self.dtype)
+        attention = np.empty((rows, steps, state.memory.shape[1]), self.dtype) if return_attention else None
+        for t in range(steps):
+            x = embedding(target[:, t].astype(np.int64), self.tensors["decoder.embedding.weight"])
+            if self.config["input_feeding"]:
+                x = np.concatenate((x, state.attentional), axis=1)
+            hidden, cell = [], []
+            for layer, weights in enumerate(self.decoder):
+                if self.cell == "lstm":
+                    x, c = lstm_cell(x, state.hidden[layer], state.cell[layer], *weights)
+                    cell.append(c)
+                elif self.cell == "gru":
+                    x = gru_cell(x, state.hidden[layer], *weights)
+                else:
+                    x = rnn_cell(x, state.hidden[layer], *weights, nonlinearity=self.cell.removeprefix("rnn_"))
+                hidden.append(x)
+            if self.config["attention"] != "none":
+                context, weights_on_source = self._attend(x, state.memory)
+                joined = np.concatenate((context, x), axis=1)
+                combine = self.tensors["attention.combine.weight"], self.tensors["attention.combine.bias"]
+                x = np.tanh(linear(joined, *combine))
+                if attention is not None:
+                    attention[:, t] = weights_on_source
+            state = RecurrentState(state.memory, hidden, cell, x)
+            logits[:, t] = linear(x, self.tensors["output.weight"], self.tensors["output.bias"])
+        return logits, attention, state
+
+    def _attend(self, hidden: Array, memory: Array) -> tuple[Array, Array]:
+        """Context (r, M) and weights (r, S) of the top state (r, H) on the memory (r, S, M)."""
+        query = hidden[:, None]
+        if self.config["attention"] == "additive":
+            context, weights = additive_attention(
+                query,
+                memory,
+                memory,
+                self.tensors["attention.query.weight"],
+                self.tensors["attention.key.weight"],
+                self.tensors["attention.score.weight"][0],
+                self.tensors["attention.bias"],
+                None,
+            )
+        else:
+            weight = self.tensors["attention.weight"] if self.config["attention"] == "general" else None
+            context, weights = multiplicative_attention(query, memory, memory, weight, None)
+        return context[:, 0], weights[:, 0]

@@ -1,0 +1,150 @@
+// Dense and recurrent layers, and the functions that are one use of such a layer.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <memory>
+#include <numeric>
+#include <tuple>
+#include <vector>
+
+#include "array.h"
+#include "layers/linear.h"
+#include "layers/recurrent.h"
+#include "recurrent_weights.h"
+
+namespace fastseq::bindings {
+namespace {
+
+using OptionalFloats = std::optional<FloatArray>;
+
+class PyLinear {
+ public:
+  PyLinear(const FloatArray& weight, const OptionalFloats& bias) {
+    require_shape(weight, "weight", {kAny, kAny});
+    if (bias) require_shape(*bias, "bias", {weight.shape(0)});
+    const float *w = weight.data(), *b = data_or_null(bias);
+    const int64_t out_features = weight.shape(0), in_features = weight.shape(1);
+    py::gil_scoped_release release;
+    linear_ = Linear(w, b, out_features, in_features);
+  }
+
+  FloatArray forward(const FloatArray& input) const {
+    require_shape(input, "input", {kAny, linear_.in_features()});
+    FloatArray output({input.shape(0), static_cast<py::ssize_t>(linear_.out_features())});
+    const float* from = input.data();
+    float* to = output.mutable_data();
+    const int64_t rows = input.shape(0);
+    py::gil_scoped_release release;
+    linear_.forward(from, rows, to);
+    return output;
+  }
+
+ private:
+  Linear linear_;
+};
+
+class PyRecurrent {
+ public:
+  PyRecurrent(const std::string& cell, const std::vector<RecurrentArrays>& weights, bool bidirectional) {
+    const auto checked = check_recurrent(cell, weights, bidirectional);
+    py::gil_scoped_release release;
+    recurrent_ = std::make_unique<Recurrent>(checked.cell, checked.weights, checked.input_size, checked.hidden_size,
+                                             bidirectional);
+  }
+
+  py::tuple forward(const FloatArray& input, const Int64Array& offsets, const OptionalFloats& h0,
+                    const OptionalFloats& c0) const {
+    const Recurrent& layer = *recurrent_;
+    require_shape(input, "input", {kAny, layer.input_size()});
+    const int64_t batch = require_offsets(offsets, "offsets", input.shape(0));
+    const int64_t states = layer.num_layers() * layer.num_directions();
+    if (h0) require_shape(*h0, "h0", {states, batch, layer.hidden_size()});
+    if (c0) require_shape(*c0, "c0", {states, batch, layer.hidden_size()});
+    const bool has_cell = layer.cell() == Cell::kLstm;
+    const std::array<py::ssize_t, 3> state_shape{states, batch, layer.hidden_size()};
+    FloatArray output({input.shape(0), static_cast<py::ssize_t>(layer.output_size())});
+    FloatArray h_n(state_shape);
+    OptionalFloats c_n;
+    if (has_cell) c_n.emplace(state_shape);
+    {
+      const float *x = input.data(), *h = data_or_null(h0), *c = data_or_null(c0);
+      float *y = output.mutable_data(), *hn = h_n.mutable_data(), *cn = c_n ? c_n->mutable_data() : nullptr;
+      const int64_t* o = offsets.data();
+      py::gil_scoped_release release;
+      layer.forward(x, o, batch, h, c, y, hn, cn);
+    }
+    return py::make_tuple(output, h_n, c_n);
+  }
+
+ private:
+  std::unique_ptr<Recurrent> recurrent_;
+};
+
+/// One step of one layer for B rows, each a sequence of one token.
+py::tuple run_cell(const std::string& cell, const FloatArray& input, const FloatArray& hx, const OptionalFloats& cx,
+                   const RecurrentArrays& weights) {
+  const PyRecurrent layer(cell, {weights}, false);
+  require_shape(hx, "hx", {kAny, kAny});
+  Int64Array offsets(input.shape(0) + 1);
+  std::iota(offsets.mutable_data(), offsets.mutable_data() + offsets.size(), int64_t{0});
+  const auto as_state = [](FloatArray a) {
+    return FloatArray(a.reshape(std::array<py::ssize_t, 3>{1, a.shape(0), a.shape(1)}));
+  };
+  OptionalFloats c0;
+  if (cx) {
+    require_shape(*cx, "cx", {hx.shape(0), hx.shape(1)});
+    c0 = as_state(*cx);
+  }
+  const py::tuple result = layer.forward(input, offsets, as_state(hx), c0);
+  auto c_n = result[2].cast<OptionalFloats>();
+  py::object next_cell = py::none();
+  if (c_n) next_cell = c_n->reshape(std::array<py::ssize_t, 2>{hx.shape(0), hx.shape(1)});
+  return py::make_tuple(result[0], next_cell);
+}
+
+}  // namespace
+
+void register_layers(py::module_& m) {
+  using py::arg;
+  py::class_<PyLinear>(m, "Linear")
+      .def(py::init<const FloatArray&, const OptionalFloats&>(), arg("weight"), arg("bias").none(true))
+      .def("forward", &PyLinear::forward, arg("input"));
+  py::class_<PyRecurrent>(m, "Recurrent")
+      .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool>(), arg("cell"), arg("weights"),
+           arg("bidirectional"))
+      .def("forward", &PyRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true),
+           arg("c0").none(true));
+  m.def(
+      "linear",
+      [](const FloatArray& input, const FloatArray& weight, const OptionalFloats& bias) {
+        return PyLinear(weight, bias).forward(input);
+      },
+      arg("input"), arg("weight"), arg("bias").none(true));
+  m.def(
+      "rnn_cell",
+      [](const FloatArray& input, const FloatArray& hx, const FloatArray& weight_ih, const FloatArray& weight_hh,
+         const OptionalFloats& bias_ih, const OptionalFloats& bias_hh, const std::string& nonlinearity) {
+        return run_cell("rnn_" + nonlinearity, input, hx, std::nullopt, {weight_ih, weight_hh, bias_ih, bias_hh})[0];
+      },
+      arg("input"), arg("hx"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih").none(true),
+      arg("bias_hh").none(true), arg("nonlinearity") = "tanh");
+  m.def(
+      "lstm_cell",
+      [](const FloatArray& input, const FloatArray& hx, const FloatArray& cx, const FloatArray& weight_ih,
+         const FloatArray& weight_hh, const OptionalFloats& bias_ih, const OptionalFloats& bias_hh) {
+        return run_cell("lstm", input, hx, cx, {weight_ih, weight_hh, bias_ih, bias_hh});
+      },
+      arg("input"), arg("hx"), arg("cx"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih").none(true),
+      arg("bias_hh").none(true));
+  m.def(
+      "gru_cell",
+      [](const FloatArray& input, const FloatArray& hx, const FloatArray& weight_ih, const FloatArray& weight_hh,
+         const OptionalFloats& bias_ih, const OptionalFloats& bias_hh) {
+        return run_cell("gru", input, hx, std::nullopt, {weight_ih, weight_hh, bias_ih, bias_hh})[0];
+      },
+      arg("input"), arg("hx"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih").none(true),
+      arg("bias_hh").none(true));
+}
+
+}  // namespace fastseq::bindings
