@@ -3,8 +3,8 @@
 // For each tile of queries a running maximum m and sum l per query (online softmax: Milakov and Gimelshein, 2018;
 // Dao et al., 2022), so that no matrix of queries times keys is ever stored:
 //   m' = max(m, max_k s_k), p_k = e^(s_k - m'), l' = l e^(m - m') + sum_k p_k, o' = o e^(m - m') + sum_k p_k v_k
-// Blocks start at fixed keys and a key that is masked adds exactly nothing, so a query's result depends neither
-// on the other queries nor on padding.
+// Blocks start at fixed keys, and a key that causality hides is not touched, so a query's result depends neither
+// on the other queries nor on what comes after it.
 #include "kernels/matmul_tile.h"
 #include "kernels/register.h"
 #include "simd/rows.h"
@@ -26,31 +26,34 @@ static_assert(kTileRows <= 8, "attention_scratch_size has room for eight rows");
 /// What all tiles of a head share.
 struct Head {
   const AttentionArgs& args;
-  const float* keys;    // (blocks, kBlock / kKeyPanel, head_size, kKeyPanel): lanes along keys
+  float* keys;        // packed keys: (kBlock / kKeyPanel, head_size, kKeyPanel) for each block, lanes along keys
+  bool pack_blocks;   // `keys` holds one block, packed when it is needed: for a single tile of queries
   const float* values;  // (keys, value_stride), readable up to value_width
   int64_t value_stride;
   int64_t value_width;  // value_size rounded up to whole vectors
   float* output;        // (kTileRows, value_width): of the current tile, not yet divided by l
 };
 
-/// Keys from [keys, head_size] to panels with the lanes along keys, zero beyond the last.
-void pack_keys(const AttentionArgs& args, float* packed) {
+/// How many keys, from the first, query `row` may see.
+inline int64_t visible_keys(const AttentionArgs& args, int64_t row) {
+  const int64_t last = row + args.causal_offset + 1;
+  if (!args.is_causal || last >= args.keys) return args.keys;
+  return last < 0 ? 0 : last;
+}
+
+/// One block of keys from (keys, head_size) to panels with the lanes along keys, zero beyond the last.
+void pack_block(const AttentionArgs& args, int64_t first_key, float* packed) {
   const int64_t size = args.head_size;
-  const int64_t panels = (args.keys + kBlock - 1) / kBlock * (kBlock / kKeyPanel);
-  for (int64_t panel = 0; panel < panels; ++panel) {
-    float* to = packed + panel * size * kKeyPanel;
-    for (int64_t lane = 0; lane < kKeyPanel; lane += 8) {
-      const int64_t first = panel * kKeyPanel + lane;
-      const float* from = args.key + first * args.key_stride;
-      int64_t d = 0;
-      if (first + 8 <= args.keys) {
-        for (; d + 8 <= size; d += 8) transpose8x8(from + d, args.key_stride, to + d * kKeyPanel + lane, kKeyPanel);
-      }
-      for (; d < size; ++d) {
-        for (int64_t i = 0; i < 8; ++i) {
-          to[d * kKeyPanel + lane + i] = first + i < args.keys ? from[i * args.key_stride + d] : 0.0f;
-        }
-      }
+  for (int64_t lane = 0; lane < kBlock; lane += 8) {
+    const int64_t first = first_key + lane, count = args.keys - first;
+    float* to = packed + lane / kKeyPanel * size * kKeyPanel + lane % kKeyPanel;
+    const float* from = args.key + first * args.key_stride;
+    int64_t d = 0;
+    if (count >= 8) {
+      for (; d + 8 <= size; d += 8) transpose8x8(from + d, args.key_stride, to + d * kKeyPanel, kKeyPanel);
+    }
+    for (; d < size; ++d) {
+      for (int64_t i = 0; i < 8; ++i) to[d * kKeyPanel + i] = i < count ? from[i * args.key_stride + d] : 0.0f;
     }
   }
 }
@@ -64,17 +67,17 @@ void pad_values(const AttentionArgs& args, int64_t width, float* padded) {
   }
 }
 
-/// scores (R, kBlock) = scale * query . key, masked; -inf beyond the last key.
+/// scores (R, kBlock) = scale * query . key, masked; -inf beyond the last visible key. `keys` is the packed block.
 template <int R>
-void block_scores(const Head& head, int64_t row, int64_t first_key, float (*scores)[kBlock]) {
-  const AttentionArgs& args = head.args;
+void block_scores(const AttentionArgs& args, const float* keys, int64_t row, int64_t first_key,
+                  float (*scores)[kBlock]) {
   for (int64_t panel = 0; panel < kBlock / kKeyPanel; ++panel) {
     Tile<R, kKeyVectors> tile;
     for (int r = 0; r < R; ++r) {
       for (int p = 0; p < kKeyVectors; ++p) tile.sum[r][0][p] = broadcast(0.0f);
     }
     tile.multiply(args.query + row * args.query_stride, args.query_stride,
-                  head.keys + (first_key + panel * kKeyPanel) * args.head_size, 0, args.head_size);
+                  keys + panel * kKeyPanel * args.head_size, 0, args.head_size);
     for (int r = 0; r < R; ++r) {
       for (int p = 0; p < kKeyVectors; ++p) {
         store(scores[r] + panel * kKeyPanel + p * kLanes, tile.sum[r][0][p] * broadcast(args.scale));
@@ -93,12 +96,8 @@ void block_scores(const Head& head, int64_t row, int64_t first_key, float (*scor
       const float* add = args.add + mask_row;
       for (int64_t k = 0; k < count; ++k) scores[r][k] += add[k * args.mask_key_stride];
     }
-    int64_t end = count;
-    if (args.is_causal) {
-      const int64_t visible = row + r + args.causal_offset + 1 - first_key;
-      if (visible < end) end = visible < 0 ? 0 : visible;
-    }
-    for (int64_t k = end; k < kBlock; ++k) scores[r][k] = -kInfinity;
+    const int64_t visible = visible_keys(args, row + r) - first_key;
+    for (int64_t k = visible < 0 ? 0 : visible; k < kBlock; ++k) scores[r][k] = -kInfinity;
   }
 }
 
@@ -129,12 +128,13 @@ inline float absorb(Row& row, float* scores) {
   return scale[0];
 }
 
-/// output[:, columns of P vectors] = output * factor + weights @ values.
+/// output (R, columns of P vectors) = output * factor + weights (R, kBlock) @ values, for keys [begin, end) of a
+/// block.
 template <int R, int P>
-void accumulate(const Head& head, const float (*weights)[kBlock], const float* factor, int64_t first_key,
-                int64_t count, int64_t column) {
+void accumulate(const Head& head, int64_t first_key, const float* weights, const float* factor, int64_t begin,
+                int64_t end, float* output, int64_t column) {
   Tile<R, P> tile;
-  float* output = head.output + column;
+  output += column;
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
@@ -142,8 +142,8 @@ void accumulate(const Head& head, const float (*weights)[kBlock], const float* f
       tile.sum[r][0][p] = load(output + r * head.value_width + p * kLanes) * broadcast(factor[r]);
     }
   }
-  tile.multiply(weights[0], kBlock, head.values + first_key * head.value_stride + column, 0, count,
-                head.value_stride);
+  tile.multiply(weights + begin, kBlock, head.values + (first_key + begin) * head.value_stride + column, 0,
+                end - begin, head.value_stride);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
@@ -151,6 +151,25 @@ void accumulate(const Head& head, const float (*weights)[kBlock], const float* f
   }
 }
 
+/// The same for all columns.
+template <int R>
+void accumulate_row(const Head& head, int64_t first_key, const float* weights, const float* factor, int64_t begin,
+                    int64_t end, float* output) {
+  int64_t column = 0;
+  for (; column + kKeyPanel <= head.value_width; column += kKeyPanel) {
+    accumulate<R, kKeyVectors>(head, first_key, weights, factor, begin, end, output, column);
+  }
+  for (; column < head.value_width; column += kLanes) {
+    accumulate<R, 1>(head, first_key, weights, factor, begin, end, output, column);
+  }
+}
+
+inline int64_t within_block(int64_t key, int64_t first_key) {
+  const int64_t offset = key - first_key;
+  return offset < 0 ? 0 : offset < kBlock ? offset : kBlock;
+}
+
+/// Queries [row, row + R).
 template <int R>
 void attend(const Head& head, int64_t row) {
   const AttentionArgs& args = head.args;
@@ -158,26 +177,29 @@ void attend(const Head& head, int64_t row) {
   Row rows[R];
   float factor[R];
   std::memset(head.output, 0, static_cast<std::size_t>(R * head.value_width) * sizeof(float));
-  int64_t end = args.keys;
-  if (args.is_causal && row + R + args.causal_offset < end) end = row + R + args.causal_offset;
+  const int64_t end = visible_keys(args, row + R - 1);
   for (int64_t first = 0; first < end; first += kBlock) {
-    block_scores<R>(head, row, first, scores);
+    if (head.pack_blocks) pack_block(args, first, head.keys);
+    block_scores<R>(args, head.keys + (head.pack_blocks ? 0 : first * args.head_size), row, first, scores);
     for (int r = 0; r < R; ++r) factor[r] = absorb(rows[r], scores[r]);
-    const int64_t count = end - first < kBlock ? end - first : kBlock;
-    int64_t column = 0;
-    for (; column + kKeyPanel <= head.value_width; column += kKeyPanel) {
-      accumulate<R, kKeyVectors>(head, scores, factor, first, count, column);
-    }
-    for (; column < head.value_width; column += kLanes) {
-      accumulate<R, 1>(head, scores, factor, first, count, column);
+    // Together up to the last key that all rows see; where causality cuts, each goes on alone.
+    const int64_t common = within_block(visible_keys(args, row), first);
+    accumulate_row<R>(head, first, scores[0], factor, 0, common, head.output);
+    for (int r = 1; r < R; ++r) {
+      const int64_t own = within_block(visible_keys(args, row + r), first);
+      const float one = 1.0f;
+      if (own > common) {
+        accumulate_row<1>(head, first, scores[r], &one, common, own, head.output + r * head.value_width);
+      }
     }
   }
   for (int r = 0; r < R; ++r) {
     const float sum = reduce_add(rows[r].sum);
-    const float norm = sum == 0.0f ? 0.0f : 1.0f / sum;  // everything masked: 0, as PyTorch gives
+    const float norm = 1.0f / sum;
     const float* from = head.output + r * head.value_width;
     float* to = args.output + (row + r) * args.output_stride;
-    for (int64_t d = 0; d < args.value_size; ++d) to[d] = from[d] * norm;
+    // A sum of 0 means that everything is masked: 0, as PyTorch gives.
+    for (int64_t d = 0; d < args.value_size; ++d) to[d] = sum == 0.0f ? 0.0f : from[d] * norm;
   }
 }
 
@@ -193,13 +215,14 @@ void attend_rows(const Head& head, int64_t row, int64_t height) {
 }
 
 void attention(const AttentionArgs& args) {
-  const int64_t blocks = (args.keys + kBlock - 1) / kBlock;
+  const int64_t padded_keys = (args.keys + kBlock - 1) / kBlock * kBlock;
   const int64_t width = (args.value_size + kLanes - 1) / kLanes * kLanes;
-  float* keys = args.scratch;
-  float* values = keys + blocks * kBlock * args.head_size;
-  float* output = values + blocks * kBlock * width;
-  pack_keys(args, keys);
-  Head head{args, keys, args.value, args.value_stride, width, output};
+  float* values = args.scratch + padded_keys * args.head_size;
+  Head head{args, args.scratch, args.queries <= kTileRows, args.value, args.value_stride,
+            width, values + padded_keys * width};
+  if (!head.pack_blocks) {
+    for (int64_t key = 0; key < padded_keys; key += kBlock) pack_block(args, key, head.keys + key * args.head_size);
+  }
   if (width != args.value_size) {
     pad_values(args, width, values);
     head.values = values;
@@ -212,55 +235,8 @@ void attention(const AttentionArgs& args) {
   }
 }
 
-// The pieces of a recurrent decoder's attention: scores of all keys for one query, and the context.
-
-void dot_scores(const float* query, const float* keys, int64_t key_stride, int64_t count, int64_t size,
-                float* scores) {
-  for (int64_t t = 0; t < count; ++t) {
-    scores[t] = row_dot(query, keys + t * key_stride, size);
-  }
-}
-
-/// weight . tanh(query + key) (Bahdanau et al., 2015), both already projected.
-void additive_scores(const float* query, const float* keys, int64_t key_stride, int64_t count, const float* weight,
-                     int64_t size, float* scores) {
-  for (int64_t t = 0; t < count; ++t) {
-    const float* key = keys + t * key_stride;
-    V16 sum = broadcast16(0.0f);
-    for (int64_t i = 0; i < size; i += kVirtualLanes) {
-      const V16 a = load16_row(query + i, size - i, 0.0f), b = load16_row(key + i, size - i, 0.0f);
-      const V16 w = load16_row(weight + i, size - i, 0.0f);
-      for (int p = 0; p < kParts; ++p) sum.part[p] = fma(tanh(a.part[p] + b.part[p]), w.part[p], sum.part[p]);
-    }
-    scores[t] = reduce_add(sum);
-  }
-}
-
-/// output (size) = sum over t ascending of weights[t] * values[t].
-void weighted_sum(const float* weights, const float* values, int64_t value_stride, int64_t count, int64_t size,
-                  float* output) {
-  for (int64_t d = 0; d < size; d += kLanes) {
-    const int64_t left = size - d;
-    F32 sum = broadcast(0.0f);
-    for (int64_t t = 0; t < count; ++t) {
-      const float* value = values + t * value_stride + d;
-      sum = fma(broadcast(weights[t]), left >= kLanes ? load(value) : load_partial(value, left), sum);
-    }
-    if (left >= kLanes) {
-      store(output + d, sum);
-    } else {
-      store_partial(output + d, sum, left);
-    }
-  }
-}
-
 }  // namespace
 
-FASTSEQ_REGISTER(attention) {
-  table.attention = attention;
-  table.dot_scores = dot_scores;
-  table.additive_scores = additive_scores;
-  table.weighted_sum = weighted_sum;
-}
+FASTSEQ_REGISTER(attention) { table.attention = attention; }
 
 }  // namespace fastseq

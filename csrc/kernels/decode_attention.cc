@@ -3,6 +3,7 @@
 // The keys need not lie next to each other: `index` names the row of each, so that hypotheses which share a past
 // share its cache and beam search copies nothing. A score is a dot product in sixteen virtual lanes.
 #include "kernels/register.h"
+#include "kernels/weighted_sum.h"
 #include "simd/rows.h"
 
 namespace fastseq {
@@ -17,24 +18,12 @@ void decode_attention(const DecodeAttentionArgs& args) {
     const float* query = args.query + head * size;
     const float* keys = args.keys + head * size;
     const float* values = args.values + head * size;
-    float* output = args.output + head * size;
     for (int64_t t = 0; t < args.count; ++t) args.scores[t] = row_dot(query, row(keys, t), size) * args.scale;
     const float sum = row_sum_exp(args.scores, args.count, row_max(args.scores, args.count), args.scores);
     const float norm = 1.0f / sum;
     for (int64_t t = 0; t < args.count; ++t) args.scores[t] *= norm;
-    for (int64_t d = 0; d < size; d += kLanes) {
-      const int64_t left = size - d;
-      F32 sum = broadcast(0.0f);
-      for (int64_t t = 0; t < args.count; ++t) {
-        const float* value = row(values, t) + d;
-        sum = fma(broadcast(args.scores[t]), left >= kLanes ? load(value) : load_partial(value, left), sum);
-      }
-      if (left >= kLanes) {
-        store(output + d, sum);
-      } else {
-        store_partial(output + d, sum, left);
-      }
-    }
+    weighted_rows(args.scores, args.count, size, [&](int64_t t) { return row(values, t); },
+                  args.output + head * size);
     if (args.mean_weights != nullptr) {
       const float share = 1.0f / static_cast<float>(args.heads);
       for (int64_t t = 0; t < args.count; ++t) args.mean_weights[t] += args.scores[t] * share;

@@ -48,33 +48,57 @@ struct Best {
   }
 };
 
-void topk_row(const float* row, int64_t size, int64_t k, float add, float* values, int64_t* indices) {
-  Best best{values, indices, k};
-  for (int64_t i = 0; i < k; ++i) {
-    values[i] = row[i];
-    indices[i] = i;
+/// Offers to `best` what exceeds its worst among `count` (at most 16) entries from `begin` on.
+void offer(Best& best, const float* row, int64_t begin, int64_t count) {
+  const V16 x = load16_row(row + begin, count, -kInfinity);
+  uint32_t above = 0;
+  for (int p = 0; p < kParts; ++p) above |= bits(greater(x.part[p], broadcast(best.value[0]))) << (p * kLanes);
+  for (int64_t i = begin; above != 0; ++i, above >>= 1) {
+    // Greater only: of equal values the earlier one, which is kept already, comes first. The first k are kept.
+    if ((above & 1) != 0 && i >= best.size && row[i] > best.value[0]) best.replace_worst(row[i], i);
+  }
+}
+
+/// Keeps the k best in `best` and returns the maximum of the row. NaN is passed over, or hides its neighbours:
+/// it makes all values NaN in the end.
+float find_best(const float* row, int64_t size, Best& best) {
+  for (int64_t i = 0; i < best.size; ++i) {
+    best.value[i] = row[i];
+    best.index[i] = i;
   }
   best.heapify();
+  constexpr int64_t kGroup = 4;  // vectors looked at together
   V16 largest = broadcast16(-kInfinity);
-  // Vectors are looked at from the one that holds element k; those before it are all among the first k.
-  for (int64_t i = 0; i < size; i += kVirtualLanes) {
-    const V16 x = load16_row(row + i, size - i, -kInfinity);
+  int64_t i = 0;
+  for (; i + kGroup * kVirtualLanes <= size; i += kGroup * kVirtualLanes) {
+    const F32 worst = broadcast(best.value[0]);
     uint32_t above = 0;
     for (int p = 0; p < kParts; ++p) {
-      largest.part[p] = max(x.part[p], largest.part[p]);
-      above |= bits(greater(x.part[p], broadcast(values[0]))) << (p * kLanes);
+      const float* x = row + i + p * kLanes;
+      const F32 first = max(load(x), load(x + kVirtualLanes));
+      const F32 second = max(load(x + 2 * kVirtualLanes), load(x + 3 * kVirtualLanes));
+      const F32 group = max(first, second);
+      largest.part[p] = max(group, largest.part[p]);
+      above |= bits(greater(group, worst));
     }
-    if (above == 0 || i + kVirtualLanes <= k) continue;
-    for (int j = 0; j < kVirtualLanes; ++j) {
-      const int64_t at = i + j;
-      // Greater only: of equal values the earlier one, which is kept already, comes first.
-      if ((above >> j & 1) != 0 && at >= k && row[at] > values[0]) best.replace_worst(row[at], at);
-    }
+    if (above == 0) continue;
+    for (int64_t g = 0; g < kGroup; ++g) offer(best, row, i + g * kVirtualLanes, kVirtualLanes);
   }
+  for (; i < size; i += kVirtualLanes) {
+    const V16 x = load16_row(row + i, size - i, -kInfinity);
+    for (int p = 0; p < kParts; ++p) largest.part[p] = max(x.part[p], largest.part[p]);
+    offer(best, row, i, size - i);
+  }
+  return reduce_max(largest);
+}
+
+/// values = ((x - max) - log(sum e^(x - max))) + add, as log_softmax computes it.
+void topk_row(const float* row, int64_t size, int64_t k, float add, float* values, int64_t* indices) {
+  Best best{values, indices, k};
+  const float largest = find_best(row, size, best);
   best.sort();
-  const float shift = reduce_max(largest);
-  const float log_sum_exp = shift + log1(row_sum_exp(row, size, shift, nullptr));
-  for (int64_t i = 0; i < k; ++i) values[i] = (values[i] - log_sum_exp) + add;
+  const float log_sum = log1(row_sum_exp(row, size, largest, nullptr));
+  for (int64_t i = 0; i < k; ++i) values[i] = ((values[i] - largest) - log_sum) + add;
 }
 
 void log_softmax_topk(const float* logits, int64_t rows, int64_t vocab_size, int64_t stride, int64_t k,

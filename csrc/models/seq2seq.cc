@@ -81,7 +81,8 @@ void Seq2Seq::decode(const Ragged& source, const Ragged& target, float* logits, 
                      Cancellation& cancellation) const {
   const auto floats = [](int64_t count) { return static_cast<std::size_t>(count) * sizeof(float); };
   const int64_t vocab_size = target_vocab_size();
-  // The running sentences are the first ones of this order, so row r continues row r.
+  // The running sentences are the first ones of this order: at the first step row r continues sentence order[r],
+  // later row r.
   const std::vector<int64_t> order = longest_first(target);
   std::vector<int64_t> attention_begin(static_cast<std::size_t>(source.batch_size) + 1, 0);
   int64_t longest_source = 0;
@@ -91,8 +92,7 @@ void Seq2Seq::decode(const Ragged& source, const Ragged& target, float* logits, 
     longest_source = std::max(longest_source, source.length(b));
   }
   const std::unique_ptr<Decoder> decoder = start(source);
-  std::vector<int64_t> parents(order.size());
-  std::iota(parents.begin(), parents.end(), 0);
+  std::vector<int64_t> parents = order;
   std::vector<int32_t> ids(order.size());
   Buffer<float> step_logits(source.batch_size * vocab_size);
   Buffer<float> step_attention(attention != nullptr ? source.batch_size * longest_source : 0);
@@ -104,6 +104,7 @@ void Seq2Seq::decode(const Ragged& source, const Ragged& target, float* logits, 
     for (std::size_t r = 0; r < active; ++r) ids[r] = target.ids[target.offsets[order[r]] + t];
     decoder->step({std::span(ids).first(active), std::span(parents).first(active), std::span(order).first(active)},
                   step_logits.data(), attention != nullptr ? step_attention.data() : nullptr);
+    if (t == 0) std::iota(parents.begin(), parents.end(), 0);
     const float* weights = step_attention.data();
     for (std::size_t r = 0; r < active; ++r) {
       const int64_t b = order[r];

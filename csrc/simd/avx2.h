@@ -41,6 +41,32 @@ inline F32 select(Mask m, F32 yes, F32 no) { return {_mm256_blendv_ps(no.v, yes.
 /// Bit i is lane i.
 inline uint32_t bits(Mask m) { return static_cast<uint32_t>(_mm256_movemask_ps(m.v)); }
 
+/// All bits set in the first `count` lanes (none below 1, all above 7).
+inline __m256i first_lanes(int64_t count) {
+  const int clamped = count >= kLanes ? kLanes : count <= 0 ? 0 : static_cast<int>(count);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(clamped), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+/// Lanes from `count` on are `fill`; their memory is not touched.
+inline F32 load_partial(const float* from, int64_t count, float fill = 0.0f) {
+  const __m256i mask = first_lanes(count);
+  return {_mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(from, mask), _mm256_castsi256_ps(mask))};
+}
+inline void store_partial(float* to, F32 a, int64_t count) { _mm256_maskstore_ps(to, first_lanes(count), a.v); }
+
+/// Of sixteen lanes: j and j + 8, then j + 4, j + 2, j + 1.
+inline float reduce_add(const F32* part) {
+  const __m256 eight = _mm256_add_ps(part[0].v, part[1].v);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+inline float reduce_max(const F32* part) {
+  const __m256 eight = _mm256_max_ps(part[0].v, part[1].v);
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
 /// 2^n for whole n in [-126, 127].
 inline F32 exp2i(F32 n) {
   const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));

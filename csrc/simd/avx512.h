@@ -47,6 +47,36 @@ inline F32 select(Mask m, F32 yes, F32 no) { return {_mm512_mask_blend_ps(m.v, n
 /// Bit i is lane i.
 inline uint32_t bits(Mask m) { return m.v; }
 
+/// The first `count` lanes (none below 1, all above 15).
+inline __mmask16 first_lanes(int64_t count) {
+  return count >= kLanes ? kAll : count <= 0 ? __mmask16{0} : static_cast<__mmask16>((1u << count) - 1);
+}
+/// Lanes from `count` on are `fill`; their memory is not touched.
+inline F32 load_partial(const float* from, int64_t count, float fill = 0.0f) {
+  return {_mm512_mask_loadu_ps(_mm512_set1_ps(fill), first_lanes(count), from)};
+}
+inline void store_partial(float* to, F32 a, int64_t count) {
+  _mm512_mask_storeu_ps(to, first_lanes(count), a.v);
+}
+
+template <int Half>
+inline __m256 half(F32 a) {
+  return _mm512_maskz_extractf32x8_ps(0xff, a.v, Half);
+}
+/// Of sixteen lanes: j and j + 8, then j + 4, j + 2, j + 1.
+inline float reduce_add(const F32* part) {
+  const __m256 eight = _mm256_add_ps(half<0>(part[0]), half<1>(part[0]));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+inline float reduce_max(const F32* part) {
+  const __m256 eight = _mm256_max_ps(half<0>(part[0]), half<1>(part[0]));
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
 /// 2^n for whole n in [-126, 127].
 inline F32 exp2i(F32 n) {
   const __m512i biased = _mm512_add_epi32(_mm512_maskz_cvtps_epi32(kAll, n.v), _mm512_set1_epi32(127));

@@ -49,7 +49,7 @@ inline F32 tanh(F32 x) {
   const F32 small = fma(p * u, x, x);
   const F32 one = broadcast(1.0f);
   const F32 large = one - broadcast(2.0f) / (exp(a + a) + one);
-  const F32 result = select(less(a, broadcast(0.625f)), small, copysign(large, x));
+  const F32 result = copysign(select(less(a, broadcast(0.625f)), small, large), x);  // also the sign of -0
   return select(is_nan(x), x, result);
 }
 

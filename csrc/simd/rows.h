@@ -53,11 +53,5 @@ inline float row_dot(const float* a, const float* b, int64_t size) {
   return reduce_add(sum);
 }
 
-/// log of the sum of e^x.
-inline float row_log_sum_exp(const float* row, int64_t size) {
-  const float largest = row_max(row, size);
-  return largest + log1(row_sum_exp(row, size, largest, nullptr));
-}
-
 }  // namespace
 }  // namespace fastseq

@@ -74,6 +74,25 @@ inline uint32_t bits(Mask m) {
   return r;
 }
 
+/// Lanes from `count` on are `fill`; their memory is not touched.
+inline F32 load_partial(const float* from, int64_t count, float fill = 0.0f) {
+  FASTSEQ_LANES(i < count ? from[i] : fill);
+}
+inline void store_partial(float* to, F32 v, int64_t count) {
+  for (int i = 0; i < kLanes && i < count; ++i) to[i] = v.lane[i];
+}
+
+/// Of sixteen lanes: j and j + 8, then j + 4, j + 2, j + 1.
+inline float reduce_add(const F32* part) {
+  const F32 four = add(add(part[0], part[2]), add(part[1], part[3]));
+  return (four.lane[0] + four.lane[2]) + (four.lane[1] + four.lane[3]);
+}
+inline float reduce_max(const F32* part) {
+  const F32 four = max(max(part[0], part[2]), max(part[1], part[3]));
+  const F32 two = max(four, F32{{four.lane[2], four.lane[3], four.lane[2], four.lane[3]}});
+  return two.lane[0] > two.lane[1] ? two.lane[0] : two.lane[1];
+}
+
 /// 2^n for whole n in [-126, 127].
 inline F32 exp2i(F32 n) {
   F32 r;

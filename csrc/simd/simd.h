@@ -27,19 +27,6 @@ inline F32 operator-(F32 a, F32 b) { return sub(a, b); }
 inline F32 operator*(F32 a, F32 b) { return mul(a, b); }
 inline F32 operator/(F32 a, F32 b) { return div(a, b); }
 
-/// Lanes beyond `count` are `fill`.
-inline F32 load_partial(const float* from, int64_t count, float fill = 0.0f) {
-  alignas(64) float lanes[kLanes];
-  for (int i = 0; i < kLanes; ++i) lanes[i] = i < count ? from[i] : fill;
-  return load(lanes);
-}
-
-inline void store_partial(float* to, F32 v, int64_t count) {
-  alignas(64) float lanes[kLanes];
-  store(lanes, v);
-  for (int i = 0; i < count && i < kLanes; ++i) to[i] = lanes[i];
-}
-
 /// Sixteen virtual lanes, whatever the width of F32: element i of a row belongs to lane i % 16 in every
 /// reduction, so that sums come out the same everywhere.
 constexpr int kVirtualLanes = 16;
@@ -71,22 +58,9 @@ inline void store16_partial(float* to, V16 v, int64_t count) {
 }
 
 /// Sum of the lanes in one order for all: lane j takes lane j + 8, then j + 4, j + 2, j + 1.
-inline float reduce_add(V16 v) {
-  alignas(64) float lanes[kVirtualLanes];
-  store16(lanes, v);
-  for (int half = kVirtualLanes / 2; half > 0; half /= 2) {
-    for (int j = 0; j < half; ++j) lanes[j] += lanes[j + half];
-  }
-  return lanes[0];
-}
-/// Largest lane; NaN lanes are passed over.
-inline float reduce_max(V16 v) {
-  alignas(64) float lanes[kVirtualLanes];
-  store16(lanes, v);
-  float largest = lanes[0];
-  for (int j = 1; j < kVirtualLanes; ++j) largest = lanes[j] > largest || largest != largest ? lanes[j] : largest;
-  return largest;
-}
+inline float reduce_add(V16 v) { return reduce_add(v.part); }
+/// Largest lane, in the same order; no lane may be NaN.
+inline float reduce_max(V16 v) { return reduce_max(v.part); }
 
 }  // namespace
 }  // namespace fastseq

@@ -30,13 +30,14 @@ class Cycle:
     epochs: int
     lr: float
     dropout: float
+    horizon: int = 0  # epochs after which the cosine reaches zero, where that is not the end of the cycle
 
 
 WARMUP_STEPS = {"rnn": 400, "lstm": 400, "transformer": 2000}
 SCHEDULES = {
     "rnn": [Cycle(10, 1e-3, 0.15)],
-    "lstm": [Cycle(26, 2e-3, 0.25), Cycle(18, 1.2e-3, 0.15)],
-    "transformer": [Cycle(34, 1.5e-3, 0.1)],
+    "lstm": [Cycle(26, 2e-3, 0.25), Cycle(16, 1.5e-3, 0.3)],
+    "transformer": [Cycle(20, 1.5e-3, 0.1, horizon=34), Cycle(8, 5.5e-4, 0.1)],
 }
 BATCH_SIZE = 256
 EMA_DECAY = 0.9985
@@ -93,6 +94,7 @@ def learning_rate(step: int, steps_per_epoch: int, cycles: list[Cycle], warmup: 
         if step < total or cycle is cycles[-1]:
             break
         step -= total
+    total = (cycle.horizon or cycle.epochs) * steps_per_epoch
     ramp = 0 if first else warmup
     if step < ramp:
         return cycle.lr * (step + 1) / ramp

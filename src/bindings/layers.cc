@@ -124,7 +124,7 @@ void register_layers(py::module_& m) {
   m.def(
       "rnn_cell",
       [](const FloatArray& input, const FloatArray& hx, const FloatArray& weight_ih, const FloatArray& weight_hh,
-         const OptionalFloats& bias_ih, const OptionalFloats& bias_hh, const std::string& nonlinearity) {
+         const OptionalFloats& bias_ih, const OptionalFloats& bias_hh, const std::string& nonlinearity) -> py::object {
         return run_cell("rnn_" + nonlinearity, input, hx, std::nullopt, {weight_ih, weight_hh, bias_ih, bias_hh})[0];
       },
       arg("input"), arg("hx"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih").none(true),
@@ -140,7 +140,7 @@ void register_layers(py::module_& m) {
   m.def(
       "gru_cell",
       [](const FloatArray& input, const FloatArray& hx, const FloatArray& weight_ih, const FloatArray& weight_hh,
-         const OptionalFloats& bias_ih, const OptionalFloats& bias_hh) {
+         const OptionalFloats& bias_ih, const OptionalFloats& bias_hh) -> py::object {
         return run_cell("gru", input, hx, std::nullopt, {weight_ih, weight_hh, bias_ih, bias_hh})[0];
       },
       arg("input"), arg("hx"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih").none(true),

@@ -12,6 +12,7 @@
   FASTSEQ_FAMILY(recurrent, isa)                                                 \
   FASTSEQ_FAMILY(attention, isa)                                                 \
   FASTSEQ_FAMILY(decode_attention, isa)                                          \
+  FASTSEQ_FAMILY(decoder_attention, isa)                                         \
   FASTSEQ_FAMILY(softmax, isa)                                                   \
   FASTSEQ_FAMILY(topk, isa)                                                      \
   FASTSEQ_FAMILY(norm, isa)                                                      \

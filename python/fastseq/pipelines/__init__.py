@@ -41,8 +41,8 @@ def pipeline(task: str, model: Any = None, **options: Any) -> Any:
     Examples
     --------
     >>> pronounce = pipeline("pronounce")
-    >>> [word["pronunciation"] for word in pronounce("Hello world")]
-    ['HH AH0 L OW1', 'W ER1 L D']
+    >>> [word["pronunciation"] for word in pronounce("Green light")]
+    ['G R IY1 N', 'L AY1 T']
     """
     name = _ALIASES.get(task, task)
     if name not in _TASKS:

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseq.reference.softmax import log_softmax
+
 Array: TypeAlias = NDArray[Any]
 Answer: TypeAlias = tuple[list[int], float, bool]  # tokens, score, finished
 
@@ -102,7 +104,8 @@ class _Search:
     def _divisor(self, length: int) -> np.float32:
         penalty: float = self._options["length_penalty"]
         power: float = float(length) ** penalty if length else 1.0
-        return np.float32(power)
+        divisor: np.float32 = np.float32(power)
+        return divisor
 
     def _is_last_step(self) -> bool:
         return self._length >= int(self._options["max_length"])
@@ -117,7 +120,7 @@ class GreedySearch(_Search):
             raise ValueError(f"num_beams is {options['num_beams']}; expected 1 for greedy search")
 
     def _extend(self, logits: Array) -> None:
-        log_probs = _log_softmax(logits)
+        log_probs = log_softmax(logits)
         tokens = self._mask_eos(logits.copy()).argmax(axis=1)
         beams, parents = self._beams, []
         self._beams = []
@@ -148,7 +151,7 @@ class BeamSearch(_Search):
         self._finished: list[list[Answer]] = [[] for _ in range(batch_size)]  # best first, at most num_beams
 
     def _extend(self, logits: Array) -> None:
-        log_probs = self._mask_eos(_log_softmax(logits))
+        log_probs = self._mask_eos(log_softmax(logits))
         scores = log_probs + np.array([beam.score for beam in self._beams], np.float32)[:, None]
         before, sentences = self._beams, self.sentences
         self._beams, self._parents = [], []
@@ -196,12 +199,6 @@ class BeamSearch(_Search):
         longest = early_stopping == "never" and self._options["length_penalty"] > 0.0
         length = (self._options["max_length"] if longest else self._length) - 1
         return not best_running / self._divisor(length) > finished[-1][1]
-
-
-def _log_softmax(logits: Array) -> Array:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    result: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return result
 
 
 def _best(scores: Array, count: int) -> Array:

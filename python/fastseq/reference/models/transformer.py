@@ -193,5 +193,5 @@ def _by_rows(function: Callable[..., Array], x: Array, *args: Any) -> Array:
 def _sinusoids(first: int, count: int, size: int) -> Array:
     """Sines and cosines of position / 10000^(2i / size), interleaved: (count, size)."""
     angles = np.arange(first, first + count)[:, None] * 10000.0 ** (-np.arange(0, size, 2) / size)
-    table: Array = np.stack((np.sin(angles), np.cos(angles)), axis=-1).reshape(count, -1)[:, :size]
+    table: Array = np.stack((np.sin(angles), np.cos(angles)), axis=-1).reshape(count, size + size % 2)[:, :size]
     return table

@@ -1,0 +1,29 @@
+"""Layers as classes: torch.nn's names, arguments and state dictionaries, NumPy arrays in and out.
+
+Weights are rearranged for the processor when a layer first runs. `X.from_torch(module)` takes over a module of torch,
+`load_state_dict` any mapping of names to arrays.
+"""
+
+from fastseq.nn.attention import MultiheadAttention
+from fastseq.nn.dense import Embedding, Linear
+from fastseq.nn.module import Module
+from fastseq.nn.norm import LayerNorm, RMSNorm
+from fastseq.nn.recurrent import GRU, LSTM, RNN
+from fastseq.nn.stack import TransformerDecoder, TransformerEncoder
+from fastseq.nn.transformer import TransformerDecoderLayer, TransformerEncoderLayer
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Embedding",
+    "LayerNorm",
+    "Linear",
+    "Module",
+    "MultiheadAttention",
+    "RMSNorm",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+]

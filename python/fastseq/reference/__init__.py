@@ -1,0 +1,42 @@
+"""The kernels, layers and models in NumPy: plain code to read beside a paper, and the backend "numpy".
+
+Same names and arguments as the extension. Arguments are expected to be checked already. The result has the dtype of
+the arguments: float64 arrays give the numbers that tests hold the float32 kernels to.
+"""
+
+from fastseq.reference.activations import exp, gelu, relu, sigmoid, silu, tanh
+from fastseq.reference.attention import additive_attention, multiplicative_attention, scaled_dot_product_attention
+from fastseq.reference.linear import Linear, embedding, linear
+from fastseq.reference.models import RecurrentSeq2Seq, TransformerSeq2Seq
+from fastseq.reference.norm import layer_norm, rms_norm
+from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
+from fastseq.reference.search import BeamSearch, GreedySearch
+from fastseq.reference.softmax import log_softmax, log_softmax_topk, softmax
+
+__all__ = [
+    "BeamSearch",
+    "GreedySearch",
+    "Linear",
+    "Recurrent",
+    "RecurrentSeq2Seq",
+    "TransformerSeq2Seq",
+    "additive_attention",
+    "embedding",
+    "exp",
+    "gelu",
+    "gru_cell",
+    "layer_norm",
+    "linear",
+    "log_softmax",
+    "log_softmax_topk",
+    "lstm_cell",
+    "multiplicative_attention",
+    "relu",
+    "rms_norm",
+    "rnn_cell",
+    "scaled_dot_product_attention",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "tanh",
+]

@@ -1,0 +1,162 @@
+"""Recurrent cells, and stacks of them over ragged batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastseq.reference.activations import relu
+from fastseq.reference.linear import linear
+
+Array: TypeAlias = NDArray[Any]
+# weight_ih (G H, I), weight_hh (G H, H), bias_ih (G H,), bias_hh (G H,), G gates
+Weights: TypeAlias = "tuple[Array, Array, Array | None, Array | None]"
+
+__all__ = ["Recurrent", "gru_cell", "lstm_cell", "rnn_cell"]
+
+
+def rnn_cell(
+    input: Array,
+    hx: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias_ih: Array | None,
+    bias_hh: Array | None,
+    nonlinearity: str = "tanh",
+) -> Array:
+    """Return h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu (Elman, 1990): input (B, I), hx (B, H) to (B, H)."""
+    return _rnn(linear(input, weight_ih, bias_ih) + linear(hx, weight_hh, bias_hh), nonlinearity)
+
+
+def lstm_cell(
+    input: Array,
+    hx: Array,
+    cx: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias_ih: Array | None,
+    bias_hh: Array | None,
+) -> tuple[Array, Array]:
+    """Return h' = sigmoid(o) tanh(c') and c' = sigmoid(f) c + sigmoid(i) tanh(g) (Hochreiter and Schmidhuber, 1997).
+
+    The gates i, f, g, o are the rows of W_ih x + b_ih + W_hh h + b_hh in this order.
+    """
+    with np.errstate(over="ignore"):
+        return _lstm(linear(input, weight_ih, bias_ih) + linear(hx, weight_hh, bias_hh), cx)
+
+
+def gru_cell(
+    input: Array, hx: Array, weight_ih: Array, weight_hh: Array, bias_ih: Array | None, bias_hh: Array | None
+) -> Array:
+    """Return h' = (1 - z) n + z h with n = tanh(x_n + sigmoid(r) h_n) (Cho et al., 2014; PyTorch's form).
+
+    Gates r, z, n in this order; x_n = W_in x + b_in and h_n = W_hn h + b_hn.
+    """
+    with np.errstate(over="ignore"):
+        return _gru(linear(input, weight_ih, bias_ih), linear(hx, weight_hh, bias_hh), hx)
+
+
+def _sigmoid(x: Array) -> Array:
+    result: Array = 1 / (1 + np.exp(-x))
+    return result
+
+
+def _rnn(sums: Array, nonlinearity: str) -> Array:
+    result: Array = np.tanh(sums) if nonlinearity == "tanh" else relu(sums)
+    return result
+
+
+def _lstm(gates: Array, c: Array) -> tuple[Array, Array]:
+    size = c.shape[1]
+    g = np.tanh(gates[:, 2 * size : 3 * size])
+    i, f, _, o = np.split(_sigmoid(gates), 4, axis=1)  # one call for all four costs less than one for each of three
+    c = f * c + i * g
+    return o * np.tanh(c), c
+
+
+def _gru(gates_x: Array, gates_h: Array, h: Array) -> Array:
+    size = h.shape[1]
+    r, z = np.split(_sigmoid(gates_x[:, : 2 * size] + gates_h[:, : 2 * size]), 2, axis=1)
+    n = np.tanh(gates_x[:, 2 * size :] + r * gates_h[:, 2 * size :])
+    result: Array = n + z * (h - n)
+    return result
+
+
+class _Steps:
+    """The tokens of a ragged batch in order of time: longest sequences first, so that each step is a prefix."""
+
+    def __init__(self, offsets: Array) -> None:
+        lengths = np.diff(offsets)
+        self.order = np.argsort(-lengths, kind="stable")  # (B,): sequence of each row
+        times = np.arange(lengths.max(initial=0))[:, None]
+        alive = lengths[self.order] > times  # (T, B)
+        self.tokens = (offsets[:-1][self.order] + times)[alive]  # (N,): token at each place in time order
+        self.active = alive.sum(axis=1).tolist()  # (T,): rows of each step
+        self.begin = [0, *np.cumsum(self.active).tolist()]  # (T + 1,): where each step lies in time order
+
+
+class Recurrent:
+    """Stacked RNN, LSTM or GRU layers, in one or both directions.
+
+    Parameters
+    ----------
+    cell : {"rnn_tanh", "rnn_relu", "lstm", "gru"}
+    weights : sequence of (weight_ih, weight_hh, bias_ih, bias_hh)
+        Layer 0 forward, layer 0 reverse, layer 1 forward ...
+    bidirectional : bool
+    """
+
+    def __init__(self, cell: str, weights: Sequence[Weights], bidirectional: bool) -> None:
+        self.cell = cell
+        self.weights = weights
+        self.num_directions = 2 if bidirectional else 1
+        self.hidden_size = weights[0][1].shape[1]
+
+    def forward(
+        self, input: Array, offsets: Array, h0: Array | None, c0: Array | None
+    ) -> tuple[Array, Array, Array | None]:
+        """Read sequences that lie end to end.
+
+        input (N, I), of which sequence b is rows offsets[b] to offsets[b + 1]; h0, c0 (layers * directions, B, H) or
+        None for zeros. Returns output (N, directions * H), and each sequence's own last states h_n and c_n.
+        """
+        steps = _Steps(offsets)
+        shape = (len(self.weights), len(steps.order), self.hidden_size)
+        h_n, c_n = np.empty(shape, input.dtype), np.empty(shape, input.dtype)
+        x = input[steps.tokens]
+        with np.errstate(over="ignore"):
+            for layer in range(0, len(self.weights), self.num_directions):
+                outputs = []
+                for i in range(layer, layer + self.num_directions):
+                    h, c = (
+                        np.zeros(shape[1:], input.dtype) if states is None else states[i][steps.order]
+                        for states in (h0, c0)
+                    )
+                    outputs.append(self._run(x, self.weights[i], h, c, steps, reverse=i > layer))
+                    h_n[i, steps.order], c_n[i, steps.order] = h, c
+                x = np.concatenate(outputs, axis=1)
+        output = np.empty_like(x)
+        output[steps.tokens] = x
+        return output, h_n, c_n if self.cell == "lstm" else None
+
+    def _run(self, x: Array, weights: Weights, h: Array, c: Array, steps: _Steps, reverse: bool) -> Array:
+        """One layer in one direction: x (N, I) in time order to (N, H); h and c (B, H) become the last states."""
+        weight_ih, weight_hh, bias_ih, bias_hh = weights
+        gates = linear(x, weight_ih, bias_ih)  # of all steps at once
+        if bias_hh is not None and self.cell != "gru":
+            gates += bias_hh
+        output = np.empty((len(x), self.hidden_size), x.dtype)
+        times = range(len(steps.active))
+        for t in reversed(times) if reverse else times:
+            rows, alive = slice(steps.begin[t], steps.begin[t + 1]), slice(steps.active[t])
+            if self.cell == "lstm":
+                h[alive], c[alive] = _lstm(gates[rows] + h[alive] @ weight_hh.T, c[alive])
+            elif self.cell == "gru":
+                h[alive] = _gru(gates[rows], linear(h[alive], weight_hh, bias_hh), h[alive])
+            else:
+                h[alive] = _rnn(gates[rows] + h[alive] @ weight_hh.T, self.cell.removeprefix("rnn_"))
+            output[rows] = h[alive]
+        return output

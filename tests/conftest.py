@@ -1,0 +1,23 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from fastseq import _backend
+
+# The same examples in every run, and no time limit: the machines that run this are shared.
+settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=60)
+settings.load_profile("deterministic")
+
+needs_native = pytest.mark.skipif(not _backend.has_native(), reason="the extension is not built")
+
+
+@pytest.fixture(params=[pytest.param("native", marks=needs_native), "numpy"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each backend in turn computes the test."""
+    with _backend.use_backend(request.param):
+        yield request.param

@@ -1,0 +1,157 @@
+"""The pronouncing pipeline: words in, dictionaries out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import fastseq
+import numpy as np
+import pytest
+from fastseq.pipelines.attention_plot import draw_attention
+from fastseq.pipelines.pronounce import BUNDLED_MODELS, Pronouncer
+from fastseq.pipelines.words import split_words
+from tiny_models import BACKENDS, random_model, recurrent_config, write_folder
+
+
+@pytest.fixture(scope="module", params=BUNDLED_MODELS)
+def pronounce(request: pytest.FixtureRequest) -> Pronouncer:
+    pronouncer = fastseq.pipeline("pronounce", request.param)
+    assert isinstance(pronouncer, Pronouncer)
+    return pronouncer
+
+
+# Words that any reasonable model of English spelling gets right.
+EASY = {"speech": "S P IY1 CH", "green": "G R IY1 N", "cat": "K AE1 T", "running": "R AH1 N IH0 NG"}
+
+
+def test_easy_words(pronounce: Pronouncer) -> None:
+    results: Any = pronounce(" ".join(EASY))
+    assert {result["word"]: result["pronunciation"] for result in results} == EASY
+
+
+def test_a_result_has_everything(pronounce: Pronouncer) -> None:
+    [result] = pronounce("Speech!", num_return_sequences=3)
+    assert list(result) == ["word", "pronunciation", "phonemes", "score", "alternatives"]
+    assert result["word"] == "speech"
+    assert result["phonemes"] == ["S", "P", "IY1", "CH"]
+    assert len(result["alternatives"]) == 2
+    scores = [result["score"], *(other["score"] for other in result["alternatives"])]
+    assert scores == sorted(scores, reverse=True)
+    assert list(result["alternatives"][0]) == ["pronunciation", "phonemes", "score"]
+
+
+def test_formats(pronounce: Pronouncer) -> None:
+    [result] = pronounce("speech", format="ipa")
+    assert result["pronunciation"] == "ˈspitʃ"
+    assert result["phonemes"] == ["S", "P", "IY1", "CH"]
+    with pytest.raises(ValueError, match="format is 'sampa'; expected one of arpabet, ipa"):
+        pronounce("speech", format="sampa")
+
+
+def test_a_text_and_a_list_of_texts(pronounce: Pronouncer) -> None:
+    texts = ["Green, speech", "", "cat", "..."]
+    results: Any = pronounce(texts)
+    assert [[word["word"] for word in text] for text in results] == [["green", "speech"], [], ["cat"], []]
+    assert results[0] == pronounce("Green, speech")
+    assert pronounce([]) == []
+    assert pronounce("") == []
+    with pytest.raises(TypeError, match="text is expected to be a str or a sequence of str"):
+        pronounce(["cat", 7])  # type: ignore[list-item]
+
+
+def test_order_and_repetitions(pronounce: Pronouncer) -> None:
+    words = ["cat", "onomatopoeia", "a", "cat", "speech", "a"]
+    results = pronounce.words(words, num_beams=1)
+    assert [result["word"] for result in results] == words
+    assert results[0] == results[3]
+    assert results[0] is not results[3]
+
+
+def test_same_bits_alone_and_together() -> None:
+    pronouncer = Pronouncer("lstm", backend="native")
+    words = [f"{a}{b}{c}" for a in "bcdfgst" for b in ("a", "ou", "igh") for c in ("t", "ng", "tion", "ler")]
+    together = pronouncer.words(words, num_return_sequences=2)
+    for word, result in list(zip(words, together, strict=True))[::9]:
+        assert pronouncer.words([word], num_return_sequences=2) == [result]
+
+
+@pytest.mark.parametrize("model", BUNDLED_MODELS)
+def test_the_backends_agree_on_real_words(model: str) -> None:
+    words = ["through", "thorough", "tough", "bough", "cough", "hiccough", "rendezvous", "pneumonia", "wednesday"]
+    results = [Pronouncer(model, backend=backend).words(words, num_return_sequences=3) for backend in BACKENDS]
+    for numpy_result, native_result in zip(*results, strict=True):
+        assert numpy_result["phonemes"] == native_result["phonemes"]
+        assert numpy_result["score"] == pytest.approx(native_result["score"], rel=1e-4, abs=1e-5)
+
+
+def test_unknown_characters_name_word_and_character(pronounce: Pronouncer) -> None:
+    with pytest.raises(ValueError, match=re.escape("'b2b' has character '2', which the model does not know")):
+        pronounce("A b2b shop")
+    with pytest.raises(ValueError, match="'café' has character 'é'"):
+        pronounce("cafe\u0301")
+    with pytest.raises(ValueError, match=r"'aaaaaaaaaaaaaaaaaaaa\.\.\.' has 300 letters; expected at most 256"):
+        pronounce("a" * 300)
+
+
+def test_attention(pronounce: Pronouncer) -> None:
+    seen = pronounce.attention("Speech")
+    assert seen["word"] == "speech"
+    assert seen["letters"] == list("speech")
+    assert seen["phonemes"] == ["S", "P", "IY1", "CH"]
+    assert seen["weights"].shape == (5, 6)
+    np.testing.assert_allclose(seen["weights"].sum(axis=1), 1.0, rtol=1e-6)
+    with pytest.raises(ValueError, match="'two words' is 2 words; attention is of one"):
+        pronounce.attention("two words")
+
+
+def test_models_by_folder_and_object(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "tiny")
+    by_folder = Pronouncer(folder).words(["abba", "deed"])
+    assert by_folder == fastseq.pipeline("grapheme-to-phoneme", str(folder)).words(["abba", "deed"])
+    assert by_folder == Pronouncer(random_model(recurrent_config(), Pronouncer(folder).model.backend)).words(
+        ["abba", "deed"]
+    )
+    with pytest.raises(FileNotFoundError, match="no model 'nothing'; expected lstm, transformer or the path"):
+        Pronouncer("nothing")
+
+
+def test_unknown_tasks_list_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="no task 'sing'; expected one of pronounce, grapheme-to-phoneme"):
+        fastseq.pipeline("sing")
+
+
+def test_drawing_needs_a_matrix_of_the_right_shape(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"weights has shape \(2, 2\); expected \(3, 2\)"):
+        draw_attention(np.zeros((2, 2)), "ab", ["AA1", "B"], tmp_path / "x.png")
+
+
+def test_drawing(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "x.png"
+    draw_attention(np.eye(3, 2), "ab", ["AA1", "B"], path, title="ab")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_drawing_without_matplotlib_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"drawing needs matplotlib: pip install 'fastseq-cpu\[plot\]'"):
+        draw_attention(np.eye(3, 2), "ab", ["AA1", "B"], tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Hello, world!", ["hello", "world"]),
+        ("'tis the dogs' 'bone'", ["'tis", "the", "dogs'", "bone"]),
+        ("it\u2019s \u201cquoted\u201d\u2014twice\u2026", ["it's", "quoted", "twice"]),
+        ("well-known -- e.g. U.S.", ["well-known", "e.g", "u.s"]),
+        ("either/or", ["either", "or"]),
+        ("3 R&B $5", ["3", "r&b", "$5"]),
+        (" \t\n", []),
+        ("'' - '-'", []),
+    ],
+)
+def test_splitting_words(text: str, words: list[str]) -> None:
+    assert split_words(text) == words
