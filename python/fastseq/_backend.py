@@ -12,7 +12,17 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-__all__ = ["active", "active_name", "config", "get", "get_num_threads", "set_num_threads", "show_config", "use_backend"]
+__all__ = [
+    "active",
+    "active_name",
+    "config",
+    "get",
+    "get_num_threads",
+    "has_native",
+    "set_num_threads",
+    "show_config",
+    "use_backend",
+]
 
 _MODULES = {"native": "fastseq._core", "numpy": "fastseq.reference"}
 _chosen: ContextVar[str | None] = ContextVar("fastseq_backend", default=None)
@@ -31,6 +41,11 @@ def _native() -> ModuleType | None:
         return None
 
 
+def has_native() -> bool:
+    """Whether the compiled extension loads."""
+    return _native() is not None
+
+
 def _check(name: str, origin: str) -> str:
     if name not in _MODULES:
         raise ValueError(f"{origin} is {name!r}; expected one of {', '.join(map(repr, _MODULES))}")
@@ -45,7 +60,7 @@ def active_name() -> str:
         if chosen is not None:
             _check(chosen, "FASTSEQ_BACKEND")
     if chosen is None:
-        chosen = "native" if _native() is not None else "numpy"
+        chosen = "native" if has_native() else "numpy"
     return chosen
 
 
