@@ -24,7 +24,7 @@ def assert_within(actual, expected, tolerance) -> None:
     infinite = np.isinf(expected)
     assert np.array_equal(actual[infinite], expected[infinite])
     finite = np.isfinite(expected)
-    error = np.abs(actual.astype(np.float64) - expected)[finite]
+    error = np.abs(actual[finite].astype(np.float64) - expected[finite])
     allowed = np.broadcast_to(tolerance, expected.shape)[finite]
     worst = np.argmax(error - allowed) if error.size else 0
     assert (error <= allowed).all(), f"error {error[worst]:.3g}, allowed {allowed[worst]:.3g}"

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from fastseq.models import RecurrentSeq2SeqConfig, Seq2SeqConfig, Seq2SeqModel, TransformerSeq2SeqConfig, save_model
 from fastseq.text import Vocabulary
-from numpy.typing import NDArray
 
 BACKENDS = ["numpy", "native"]
 LETTERS = "abcdefghij"

@@ -8,8 +8,10 @@
 namespace fastseq {
 namespace {
 
-// Multiply-adds below which a share of the heads is not worth a thread.
+// Multiply-adds below which a share of the work is not worth a thread.
 constexpr int64_t kMinimumShare = 1 << 20;
+// Queries taken together: each share packs the keys for itself, which this many queries pay for.
+constexpr int64_t kQueryBlock = 192;
 
 }  // namespace
 
@@ -18,23 +20,27 @@ void scaled_dot_product_attention(const AttentionShape& shape, const float* quer
                                   float* output) {
   const KernelTable& table = kernels();
   const int64_t heads = shape.query_heads, group = shape.key_heads > 0 ? heads / shape.key_heads : 1;
-  const int64_t head_work = std::max<int64_t>(1, shape.queries * shape.keys * (shape.head_size + shape.value_size));
-  parallel_for(shape.batch_size * heads, kMinimumShare / head_work + 1, [&](int64_t begin, int64_t end) {
+  const int64_t blocks = (shape.queries + kQueryBlock - 1) / kQueryBlock;
+  const int64_t block_work = std::max<int64_t>(
+      1, std::min(shape.queries, kQueryBlock) * shape.keys * (shape.head_size + shape.value_size));
+  parallel_for(shape.batch_size * heads * blocks, kMinimumShare / block_work + 1, [&](int64_t begin, int64_t end) {
     Buffer<float> scratch(attention_scratch_size(shape.keys, shape.head_size, shape.value_size));
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t b = i / heads, h = i % heads, key_head = b * shape.key_heads + h / group;
-      const int64_t mask_offset = b * mask.batch_stride + h * mask.head_stride;
+      const int64_t head = i / blocks, first = i % blocks * kQueryBlock;  // (batch, head) and its first query
+      const int64_t b = head / heads, h = head % heads, key_head = b * shape.key_heads + h / group;
+      const int64_t mask_offset = b * mask.batch_stride + h * mask.head_stride + first * mask.query_stride;
       AttentionArgs args;
-      args.queries = shape.queries;
+      args.queries = std::min(kQueryBlock, shape.queries - first);
       args.keys = shape.keys;
       args.head_size = args.query_stride = args.key_stride = shape.head_size;
       args.value_size = args.value_stride = args.output_stride = shape.value_size;
-      args.query = query + i * shape.queries * shape.head_size;
+      args.query = query + (head * shape.queries + first) * shape.head_size;
       args.key = key + key_head * shape.keys * shape.head_size;
       args.value = value + key_head * shape.keys * shape.value_size;
-      args.output = output + i * shape.queries * shape.value_size;
+      args.output = output + (head * shape.queries + first) * shape.value_size;
       args.scale = scale;
       args.is_causal = is_causal;
+      args.causal_offset = first;
       args.mask = mask.keep != nullptr ? mask.keep + mask_offset : nullptr;
       args.add = mask.add != nullptr ? mask.add + mask_offset : nullptr;
       args.mask_query_stride = mask.query_stride;

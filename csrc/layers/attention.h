@@ -1,4 +1,4 @@
-// Attention over batches: the heads of a batch spread over threads.
+// Attention over batches: heads and blocks of queries spread over threads.
 #pragma once
 
 #include <cstdint>

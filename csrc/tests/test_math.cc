@@ -1,5 +1,6 @@
 // Error bounds of the elementary functions against double, in units in the last place of the exact result.
 #include <cstring>
+#include <numbers>
 
 #include "arrays.h"
 #include "simd/math.h"  // the portable version: erf and log have no kernel of their own
@@ -55,7 +56,7 @@ double sigmoid_exact(double x) { return 1 / (1 + std::exp(-x)); }
 double silu_exact(double x) { return x / (1 + std::exp(-x)); }
 double gelu_exact(double x) { return x * 0.5 * std::erfc(-x * std::sqrt(0.5)); }
 double gelu_tanh_exact(double x) {
-  return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
 }
 
 const Case kCases[] = {
@@ -133,7 +134,8 @@ TEST(tanh_and_sigmoid_never_leave_their_range_and_tanh_is_odd) {
     const Floats x = sweep(-100, 100);
     Floats negated = x;
     for (float& v : negated) v = -v;
-    const Floats t = apply(table, &KernelTable::tanh, x), mirrored = apply(table, &KernelTable::tanh, negated);
+    const Floats t = apply(table, &KernelTable::tanh, x),
+                 mirrored = apply(table, &KernelTable::tanh, negated);
     const Floats s = apply(table, &KernelTable::sigmoid, x);
     for (std::size_t i = 0; i < x.size(); ++i) {
       CHECK(t[i] >= -1.0f && t[i] <= 1.0f);
@@ -178,7 +180,8 @@ TEST(elementwise_kernels_write_exactly_their_elements) {
           CHECK_EQ(y[static_cast<std::size_t>(i)], i < size ? whole[static_cast<std::size_t>(i)] : 77.0f);
         }
         table.tanh(x.data(), size, x.data());  // in place
-        CHECK(size == 0 || std::memcmp(x.data(), y.data(), static_cast<std::size_t>(size) * sizeof(float)) == 0);
+        CHECK(size == 0 ||
+              std::memcmp(x.data(), y.data(), static_cast<std::size_t>(size) * sizeof(float)) == 0);
       }
       const Floats other = random_floats(100, 4);
       Floats sum(100, 77.0f);

@@ -1,4 +1,4 @@
-// recurrent_step and the layers built on it.
+// recurrent_step: one time step of a recurrent layer.
 #include <algorithm>
 
 #include "arrays.h"
@@ -23,9 +23,15 @@ struct Step {
   Floats gates, weight, bias_n, hidden, state;
 
   Step(Cell c, int64_t r, int64_t h, int64_t g)
-      : cell(c), rows(r), size(h), gap(g), gates(random_floats(r * gates_of(c) * h, 1, -2.0f, 2.0f)),
-        weight(random_floats(gates_of(c) * h * h, 2, -0.5f, 0.5f)), bias_n(random_floats(h, 3)),
-        hidden(random_floats(r * h, 4)), state(random_floats(r * h, 5, -2.0f, 2.0f)) {}
+      : cell(c),
+        rows(r),
+        size(h),
+        gap(g),
+        gates(random_floats(r * gates_of(c) * h, 1, -2.0f, 2.0f)),
+        weight(random_floats(gates_of(c) * h * h, 2, -0.5f, 0.5f)),
+        bias_n(random_floats(h, 3)),
+        hidden(random_floats(r * h, 4)),
+        state(random_floats(r * h, 5, -2.0f, 2.0f)) {}
   std::string text() const {
     return "cell " + std::to_string(static_cast<int>(cell)) + " rows " + std::to_string(rows) + " size " +
            std::to_string(size);
@@ -78,8 +84,8 @@ Floats run(const KernelTable& table, const Step& s, int64_t parts = 1) {
   return output;
 }
 
-/// The same in double with first-order error bounds: a sum of n products errs by rounding(n) times its magnitude,
-/// sigmoid passes on a quarter of an error and tanh all of it, each adding 3 ulp (6 u) of its own.
+/// The same in double with first-order error bounds: a sum of n products errs by rounding(n) times its
+/// magnitude, sigmoid passes on a quarter of an error and tanh all of it, each adding 3 ulp (6 u) of its own.
 void exact(const Step& s, Doubles& value, Doubles& bound) {
   const int64_t gates = gates_of(s.cell), n = s.size + s.gap;
   value.assign(static_cast<std::size_t>(2 * s.rows * n), 77.0);
@@ -92,14 +98,16 @@ void exact(const Step& s, Doubles& value, Doubles& bound) {
         sum[g] = s.cell == Cell::kGru && g == 2 ? s.bias_n[static_cast<std::size_t>(unit)] : given;
         double magnitude = std::fabs(sum[g]);
         for (int64_t k = 0; k < s.size; ++k) {
-          const double product = static_cast<double>(s.weight[static_cast<std::size_t>((g * s.size + unit) * s.size + k)]) *
-                                 s.hidden[static_cast<std::size_t>(r * s.size + k)];
+          const double product =
+              static_cast<double>(s.weight[static_cast<std::size_t>((g * s.size + unit) * s.size + k)]) *
+              s.hidden[static_cast<std::size_t>(r * s.size + k)];
           sum[g] += product;
           magnitude += std::fabs(product);
         }
         error[g] = rounding(static_cast<double>(s.size)) * magnitude;
       }
-      const auto h = static_cast<std::size_t>(r * n + unit), c = static_cast<std::size_t>((s.rows + r) * n + unit);
+      const auto h = static_cast<std::size_t>(r * n + unit),
+                 c = static_cast<std::size_t>((s.rows + r) * n + unit);
       const double before = s.state[static_cast<std::size_t>(r * s.size + unit)];
       const double own = 6 * u;
       value[c] = before;
@@ -110,9 +118,11 @@ void exact(const Step& s, Doubles& value, Doubles& bound) {
         bound[h] = error[3] / 4 + bound[c] + 3 * own;
       } else if (s.cell == Cell::kGru) {
         const double given = s.gates[static_cast<std::size_t>((r * gates + 2) * s.size + unit)];
-        const double z = sigmoid(sum[1]), reset = sigmoid(sum[0]), old = s.hidden[static_cast<std::size_t>(r * s.size + unit)];
+        const double z = sigmoid(sum[1]), reset = sigmoid(sum[0]),
+                     old = s.hidden[static_cast<std::size_t>(r * s.size + unit)];
         const double next = std::tanh(given + reset * sum[2]);
-        const double next_error = std::fabs(sum[2]) * (error[0] / 4 + own) + error[2] + 2 * u * std::fabs(given) + 2 * own;
+        const double next_error =
+            std::fabs(sum[2]) * (error[0] / 4 + own) + error[2] + 2 * u * std::fabs(given) + 2 * own;
         value[h] = (1 - z) * next + z * old;
         bound[h] = next_error + (error[1] / 4 + own) * std::fabs(old - next) + 2 * own;
       } else if (s.cell == Cell::kRnnTanh) {
@@ -138,7 +148,8 @@ TEST(a_recurrent_step_agrees_with_double_and_on_every_instruction_set) {
         Doubles value, bound;
         exact(step, value, bound);
         std::string problem;
-        const Floats result = run_all([&](const KernelTable& t) { return run(t, step); }, problem, step.text());
+        const Floats result =
+            run_all([&](const KernelTable& t) { return run(t, step); }, problem, step.text());
         CHECK_OK(problem);
         CHECK_OK(excess(result, value, bound, step.text()));
       }
@@ -152,7 +163,8 @@ TEST(units_may_be_shared_out_in_slices) {
       const Step step(cell, rows, 70, 0);
       for_each_isa([&](const KernelTable& table) {
         const Floats whole = run(table, step);
-        for (const int64_t parts : {2, 3, 5}) CHECK_OK(difference(run(table, step, parts), whole, step.text()));
+        for (const int64_t parts : {2, 3, 5})
+          CHECK_OK(difference(run(table, step, parts), whole, step.text()));
       });
     }
   }
@@ -172,7 +184,8 @@ TEST(a_row_of_a_recurrent_step_does_not_depend_on_the_others) {
         const Floats alone = run(table, one);
         for (int64_t i = 0; i < 37; ++i) {
           CHECK_EQ(alone[static_cast<std::size_t>(i)], together[static_cast<std::size_t>(r * 37 + i)]);
-          CHECK_EQ(alone[static_cast<std::size_t>(37 + i)], together[static_cast<std::size_t>((11 + r) * 37 + i)]);
+          CHECK_EQ(alone[static_cast<std::size_t>(37 + i)],
+                   together[static_cast<std::size_t>((11 + r) * 37 + i)]);
         }
       }
     });

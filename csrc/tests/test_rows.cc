@@ -27,8 +27,8 @@ struct Softmax {
   Doubles value, log, bound, log_bound;
 };
 
-/// Relative error of a term: e^x is within 2 ulp and its argument x - max is rounded once; of their sum: the same
-/// weighted, plus one rounding for each addition of a lane and of the tree of four.
+/// Relative error of a term: e^x is within 2 ulp and its argument x - max is rounded once; of their sum: the
+/// same weighted, plus one rounding for each addition of a lane and of the tree of four.
 void append_softmax(const float* x, int64_t size, Softmax& out) {
   const double largest = *std::max_element(x, x + size);
   double sum = 0, weighted = 0;
@@ -43,7 +43,8 @@ void append_softmax(const float* x, int64_t size, Softmax& out) {
     out.value.push_back(p);
     out.log.push_back(d - std::log(sum));
     out.bound.push_back(p * u * (std::fabs(d) + 4 + sum_error + 3) * 1.01 + 2e-38);
-    out.log_bound.push_back(u * (std::fabs(d) + sum_error + 5 * std::log(sum) + std::fabs(out.log.back()) + 1));
+    out.log_bound.push_back(u *
+                            (std::fabs(d) + sum_error + 5 * std::log(sum) + std::fabs(out.log.back()) + 1));
   }
 }
 
@@ -52,7 +53,8 @@ void append_softmax(const float* x, int64_t size, Softmax& out) {
 TEST(softmax_and_log_softmax_agree_with_double) {
   for (const int64_t size : kSizes) {
     for (const float spread : {1.0f, 30.0f}) {
-      const Floats x = random_floats(kRows * size, static_cast<uint64_t>(size), 100.0f - spread, 100.0f + spread);
+      const Floats x =
+          random_floats(kRows * size, static_cast<uint64_t>(size), 100.0f - spread, 100.0f + spread);
       Softmax expected;
       for (int64_t r = 0; r < kRows; ++r) append_softmax(x.data() + r * size, size, expected);
       const std::string where = "size " + std::to_string(size) + " spread " + std::to_string(spread);
@@ -61,7 +63,8 @@ TEST(softmax_and_log_softmax_agree_with_double) {
       CHECK_OK(excess(run_all(softmax, problem, where), expected.value, expected.bound, "softmax " + where));
       CHECK_OK(problem);
       const auto log = [&](const KernelTable& t) { return apply(t, &KernelTable::log_softmax, x, kRows); };
-      CHECK_OK(excess(run_all(log, problem, where), expected.log, expected.log_bound, "log_softmax " + where));
+      CHECK_OK(
+          excess(run_all(log, problem, where), expected.log, expected.log_bound, "log_softmax " + where));
       CHECK_OK(problem);
     }
   }
@@ -114,8 +117,8 @@ TEST(norms_agree_with_double) {
             variance += (row[i] - m) * (row[i] - m) / static_cast<double>(size);
             square += static_cast<double>(row[i]) * row[i] / static_cast<double>(size);
           }
-          // A row sum of n terms rounds n / 16 + 4 times. The mean errs by that times the mean magnitude; it moves
-          // each deviation, and the variance by its square only.
+          // A row sum of n terms rounds n / 16 + 4 times. The mean errs by that times the mean magnitude; it
+          // moves each deviation, and the variance by its square only.
           const double sums = static_cast<double>(size) / 16 + 8;
           const double mean_error = rounding(sums) * (std::fabs(mean) + 2);
           const double sigma = std::sqrt(variance + kEps), root = std::sqrt(square + kEps);
@@ -125,7 +128,8 @@ TEST(norms_agree_with_double) {
             const double y = (row[i] - m) / sigma, z = row[i] / root;
             layer.push_back(y * weight + bias);
             const double deviation = mean_error / sigma;
-            layer_bound.push_back(std::fabs(weight) * (2 * deviation + std::fabs(y) * (deviation * deviation + rounding(sums + 6))) +
+            layer_bound.push_back(std::fabs(weight) * (2 * deviation + std::fabs(y) * (deviation * deviation +
+                                                                                       rounding(sums + 6))) +
                                   u * std::fabs(layer.back()));
             rms.push_back(z * weight);
             rms_bound.push_back(std::fabs(z * weight) * rounding(sums + 6));
@@ -136,8 +140,8 @@ TEST(norms_agree_with_double) {
         const auto layer_norm = [&](const KernelTable& table) {
           Unaligned in(x, 3);
           Floats y(x.size());
-          table.layer_norm(in.data(), kRows, size, affine ? w.data() : nullptr, affine ? b.data() : nullptr, kEps,
-                           y.data());
+          table.layer_norm(in.data(), kRows, size, affine ? w.data() : nullptr, affine ? b.data() : nullptr,
+                           kEps, y.data());
           return y;
         };
         CHECK_OK(excess(run_all(layer_norm, problem, where), layer, layer_bound, "layer_norm " + where));

@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from corpus import Pair, Vocabulary, batches, error_rates, read_cmudict, split, vocabulary, without_stress
-from networks import CONFIGS, build
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from corpus import Pair, Vocabulary, batches, error_rates, read_cmudict, split, vocabulary, without_stress
+from networks import CONFIGS, build
+
 PAD, BOS, EOS = 0, 1, 2
+
+
 @dataclass(frozen=True)
 class Cycle:
     """Epochs under one cosine of the learning rate (warm restarts: Loshchilov and Hutter, 2017)."""
@@ -35,7 +38,7 @@ class Cycle:
 
 WARMUP_STEPS = {"rnn": 400, "lstm": 400, "transformer": 2000}
 SCHEDULES = {
-    "rnn": [Cycle(10, 1e-3, 0.15)],
+    "rnn": [Cycle(8, 1e-3, 0.15)],
     "lstm": [Cycle(26, 2e-3, 0.25), Cycle(16, 1.5e-3, 0.3)],
     "transformer": [Cycle(20, 1.5e-3, 0.1, horizon=34), Cycle(8, 5.5e-4, 0.1)],
 }
@@ -89,13 +92,13 @@ def greedy(model: nn.Module, words: list[str], vocab: Vocabulary) -> dict[str, t
 
 def learning_rate(step: int, steps_per_epoch: int, cycles: list[Cycle], warmup: int) -> float:
     """Linear warm-up, then a cosine to zero in each cycle."""
-    for first, cycle in enumerate(cycles):
+    for position, cycle in enumerate(cycles):
+        ramp = 0 if position else warmup
         total = cycle.epochs * steps_per_epoch
         if step < total or cycle is cycles[-1]:
             break
         step -= total
     total = (cycle.horizon or cycle.epochs) * steps_per_epoch
-    ramp = 0 if first else warmup
     if step < ramp:
         return cycle.lr * (step + 1) / ramp
     return cycle.lr * 0.5 * (1 + math.cos(math.pi * (step - ramp) / (total - ramp)))

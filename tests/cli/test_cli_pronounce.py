@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fastseq.cli import main
 from tiny_models import write_folder
 

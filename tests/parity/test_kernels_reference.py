@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -11,6 +13,7 @@ from comparison import EPS, FUNCTION, TINY, assert_within, gates_bound, product_
 from conftest import has_native, needs_native
 from fastseq import functional, reference
 from fastseq._backend import get
+from fastseq.reference import activations
 
 pytestmark = needs_native
 native = get("native") if has_native else None
@@ -170,6 +173,12 @@ def test_activations(seed, size, scale):
         expected = reference.gelu(exact, approximate)
         # x Phi(x): Phi is off by 1e-7 (erf 2e-7) or by what rounding of the argument of tanh makes of it.
         assert_within(native.gelu(x, approximate), expected, 8 * EPS * np.abs(x) + TINY)
+
+
+def test_the_error_function_of_the_reference_is_exact_in_double():
+    x = np.concatenate([np.linspace(-7, 7, 2001), np.linspace(-0.5, 0.5, 501), [1e-300, np.inf, -np.inf]])
+    exact = np.array([math.erf(value) for value in x.tolist()])
+    assert_within(activations.erf(x), exact, 3e-16)
 
 
 def test_activations_of_special_values():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 
-import fastseq
 import numpy as np
 import pytest
+
+import fastseq
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

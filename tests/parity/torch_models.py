@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastseq.models import RecurrentSeq2SeqConfig, Seq2SeqConfig, TransformerSeq2SeqConfig
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from fastseq.models import RecurrentSeq2SeqConfig, Seq2SeqConfig, TransformerSeq2SeqConfig
+
+torch.set_num_threads(1)  # the networks are tiny
 
 Floats = NDArray[np.float64]
 

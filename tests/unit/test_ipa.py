@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from fastseq.pipelines.ipa import to_ipa
 from fastseq.pipelines.pronounce import BUNDLED_MODELS
 

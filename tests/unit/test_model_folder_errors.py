@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from fastseq.models import load_model, save_model
 from fastseq.text import Vocabulary
 from fastseq.weights import read_safetensors, write_safetensors
@@ -158,6 +159,15 @@ def test_an_error_about_a_thousand_tensors_stays_readable(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"and \d+ more") as caught:
         load_model(folder)
     assert len(str(caught.value)) < 5000
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_numbers_that_are_none_are_named(folder: Path, number: float) -> None:
+    tensors = dict(read_safetensors(folder / "model.safetensors"))
+    tensors["output.bias"] = np.full_like(tensors["output.bias"], number)
+    write_safetensors(folder / "model.safetensors", tensors)
+    with pytest.raises(ValueError, match=r"tensor output.bias has NaN or infinite numbers"):
+        load_model(folder)
 
 
 def test_tensors_of_another_type_are_named(folder: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import fastseq
 import numpy as np
 import pytest
+
+import fastseq
 from fastseq.models import RecurrentSeq2SeqConfig, Seq2SeqModel, TransformerSeq2SeqConfig
 from tiny_models import (
     BACKENDS,

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import fastseq
 import numpy as np
 import pytest
+
+import fastseq
 from fastseq.pipelines.attention_plot import draw_attention
 from fastseq.pipelines.pronounce import BUNDLED_MODELS, Pronouncer
 from fastseq.pipelines.words import split_words

@@ -30,7 +30,7 @@ def check_tensors(config: Seq2SeqConfig, tensors: Mapping[str, Any]) -> dict[str
     Raises
     ------
     ValueError
-        Naming every tensor that is missing, not expected or of another shape.
+        Naming every tensor that is missing, not expected, of another shape or not finite.
     """
     required, optional = config.tensor_shapes(), config.optional_tensor_shapes()
     shapes = required | optional
@@ -44,6 +44,8 @@ def check_tensors(config: Seq2SeqConfig, tensors: Mapping[str, Any]) -> dict[str
             problems.append(f"tensor {name} has dtype {array.dtype}; expected floats")
         elif array.shape != shapes[name]:
             problems.append(f"tensor {name} has shape {array.shape}; expected {shapes[name]}")
+        elif not np.isfinite(array).all():
+            problems.append(f"tensor {name} has NaN or infinite numbers")
         else:
             arrays[name] = np.ascontiguousarray(array, np.float32)
     if problems:

@@ -1,0 +1,24 @@
+"""The README's tour runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def test_the_tour_runs(capsys):
+    [tour] = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert len([line for line in tour.splitlines() if line]) <= 15
+    names: dict[str, object] = {}
+    exec(compile(tour, "README.md", "exec"), names)
+    first, second = capsys.readouterr().out.splitlines()
+    assert len(first.split()) > 8  # the phonemes of onomatopoeia
+    assert second.startswith("[")
+    assert names["output"].shape == (10, 4, 256)  # type: ignore[attr-defined]
+
+
+def test_its_links_lead_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text(encoding="utf-8")):
+        assert (README.parent / target).exists(), target
