@@ -95,10 +95,10 @@ def test_core_includes_point_downwards() -> None:
         source = path.relative_to(CORE).parts[0]
         for header in includes(path):
             target = header.split("/")[0]
-            if source in rank and target in rank and rank[target] < rank[source]:
-                # simd/activations.h takes the names of the activations from kernels/args.h, which includes nothing.
-                if header != "kernels/args.h":
-                    wrong.append(f"{path.relative_to(ROOT)} includes {header}")
+            # simd/activations.h takes the names of the activations from kernels/args.h, which includes nothing.
+            allowed = header == "kernels/args.h"
+            if source in rank and target in rank and rank[target] < rank[source] and not allowed:
+                wrong.append(f"{path.relative_to(ROOT)} includes {header}")
     assert wrong == []
 
 

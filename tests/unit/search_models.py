@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import fastseq
 import numpy as np
+
+import fastseq
 
 BACKENDS = ("native", "numpy")
 START, EOS = 0, 1

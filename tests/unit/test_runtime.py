@@ -73,7 +73,10 @@ def test_number_of_threads_from_the_environment():
 def test_affinity_bounds_the_number_of_threads():
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system has no processor affinity")
-    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); import fastseq; print(fastseq.get_num_threads())"
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "import fastseq; print(fastseq.get_num_threads())"
+    )
     assert run_python(code, FASTSEQ_NUM_THREADS="").stdout.strip() == "1"
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
-import fastseq
 import numpy as np
 import pytest
-from fastseq import _backend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_models import BACKENDS, EOS, START, PrefixModel, answers, scores
+
+import fastseq
+from fastseq import _backend
 
 
 @pytest.fixture(params=BACKENDS)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict, namedtuple
 
-import fastseq
 import numpy as np
 import pytest
+
+import fastseq
 from fastseq.search.state import reorder_state
 
 START, EOS = 0, 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import fastseq
 import numpy as np
 import pytest
-from fastseq import _backend
 from search_models import BACKENDS, EOS, START, PrefixModel, answers, scores
+
+import fastseq
+from fastseq import _backend
 
 
 @pytest.fixture(params=BACKENDS)
