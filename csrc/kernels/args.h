@@ -40,6 +40,7 @@ struct RecurrentStepArgs {
   int64_t hidden_size = 0;
   int64_t panel_begin = 0;
   int64_t panel_end = 0;
+  bool descending = false;        // panels from the last to the first; the result is the same
   const float* panels = nullptr;  // W_hh: (panel_count, hidden_size, gates * lanes)
   const float* bias_n = nullptr;  // GRU only: (panel_count * lanes)
   const float* gates = nullptr;   // (rows, panel_count * gates * lanes)

@@ -94,17 +94,18 @@ void step(const RecurrentStepArgs& args) {
   constexpr int kRows = max_rows<kGates<C>>();
   constexpr int kPairRows = kRows / 2 < 2 ? kRows / 2 : 2;
   const int64_t tiles = (args.rows + kRows - 1) / kRows;
-  for (int64_t panel = args.panel_begin; panel < args.panel_end;) {
-    if (args.rows <= kPairRows && panel + 2 <= args.panel_end) {
+  const int64_t group = args.rows <= kPairRows ? 2 : 1;  // panels at once
+  const int64_t groups = (args.panel_end - args.panel_begin + group - 1) / group;
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t panel = args.panel_begin + (args.descending ? groups - 1 - g : g) * group;
+    if (group == 2 && panel + 2 <= args.panel_end) {
       rows_of<C, 2, kPairRows>(args, 0, args.rows, panel);
-      panel += 2;
       continue;
     }
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t row = args.rows * t / tiles;
       rows_of<C, 1, kRows>(args, row, args.rows * (t + 1) / tiles - row, panel);
     }
-    ++panel;
   }
 }
 

@@ -46,13 +46,14 @@ void RecurrentDirection::project(const float* input, int64_t input_stride, int64
 }
 
 void RecurrentDirection::step(const float* gates, int64_t rows, int64_t panel_begin, int64_t panel_end,
-                              const float* hidden, float* cell, float* output) const {
+                              bool descending, const float* hidden, float* cell, float* output) const {
   RecurrentStepArgs args;
   args.cell = cell_;
   args.rows = rows;
   args.hidden_size = hidden_size_;
   args.panel_begin = panel_begin;
   args.panel_end = panel_end;
+  args.descending = descending;
   args.panels = weight_hh_.panels();
   args.bias_n = bias_n_.data();
   args.gates = gates;
@@ -113,7 +114,7 @@ void Recurrent::step(const float* input, int64_t rows, float* hidden, float* cel
     float* h = hidden + layer * state_size;
     float* c = cell != nullptr ? cell + layer * state_size : nullptr;
     direction.project(input, direction.input_size(), rows, 0, direction.panel_count(), gates.data());
-    direction.step(gates.data(), rows, 0, direction.panel_count(), h, c, next.data());
+    direction.step(gates.data(), rows, 0, direction.panel_count(), false, h, c, next.data());
     std::memcpy(h, next.data(), static_cast<std::size_t>(state_size) * sizeof(float));
     input = h;
   }

@@ -31,8 +31,9 @@ class RecurrentDirection {
   void project(const float* input, int64_t input_stride, int64_t rows, int64_t panel_begin, int64_t panel_end,
                float* gates) const;
   /// One time step for the units of some panels; all (rows, hidden_size) without gaps, `cell` for an LSTM only.
-  void step(const float* gates, int64_t rows, int64_t panel_begin, int64_t panel_end, const float* hidden,
-            float* cell, float* output) const;
+  /// `descending` takes the panels from the last to the first: what the step before left in the cache comes first.
+  void step(const float* gates, int64_t rows, int64_t panel_begin, int64_t panel_end, bool descending,
+            const float* hidden, float* cell, float* output) const;
 
  private:
   const KernelTable* kernels_;

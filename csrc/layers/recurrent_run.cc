@@ -110,8 +110,8 @@ class DirectionRun {
       // reverse sequence that starts at t finds its initial state in either.
       const float* before = hidden_[(t + 1) % 2].data();
       float* after = hidden_[t % 2].data();
-      direction_.step(gates_.data() + row * direction_.gates_width(), active, panel_begin, panel_end, before,
-                      cell_.data(), after);
+      direction_.step(gates_.data() + row * direction_.gates_width(), active, panel_begin, panel_end,
+                      t % 2 == 1, before, cell_.data(), after);
       if (!reverse()) row += active;
       team_->barrier();
       if (member == team_->size() - 1) scatter(t, active, after);
