@@ -1,4 +1,4 @@
-"""Model folders: config.json, model.safetensors and vocab.json."""
+"""Model folders: config.json, weights (model.safetensors or another published form) and vocab.json."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastseq.models.seq2seq import Seq2SeqModel
 from fastseq.models.tensors import check_tensors
 from fastseq.models.transformer import TransformerSeq2SeqConfig
 from fastseq.text import Vocabulary
-from fastseq.weights import read_safetensors, write_safetensors
+from fastseq.weights import WEIGHT_FILES, find_weights, open_weights, read_floats, write_safetensors
 
 __all__ = ["load_model", "save_model"]
 
@@ -33,9 +33,11 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     Parameters
     ----------
     path : str or path
-        A folder with `config.json`, `model.safetensors` and, for models that read text, `vocab.json`.
+        A folder with `config.json`, weights in a form that `fastseq.weights.read_weights` reads and, for models that
+        read text, `vocab.json`.
     compute_type : {"float32"}
-        What the model computes in. Weights stored as float16 or bfloat16 are widened, which is exact.
+        What the model computes in. Weights stored as float16 or bfloat16 are widened, which is exact; float64
+        is rounded.
     backend : {"native", "numpy"}, optional
         The active one by default.
 
@@ -61,16 +63,19 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     folder = Path(path)
     if not folder.is_dir():
         raise FileNotFoundError(f"no model folder {str(folder)!r}")
-    missing = [name for name in (CONFIG_FILE, TENSOR_FILE) if not (folder / name).is_file()]
-    if missing:
+    weights = find_weights(folder)
+    missing = [] if (folder / CONFIG_FILE).is_file() else [CONFIG_FILE]
+    if weights is None:
+        missing += WEIGHT_FILES
+    if weights is None or missing:
         raise FileNotFoundError(f"model folder {str(folder)!r} has no {' and no '.join(missing)}")
     config = _read_config(folder / CONFIG_FILE)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
-    tensors = read_safetensors(folder / TENSOR_FILE)
+    tensors = read_floats(weights, open_weights(folder))
     try:
         return Seq2SeqModel(config, tensors, vocabulary, backend)
     except ValueError as error:
-        raise ValueError(f"{folder / TENSOR_FILE}: {error}") from None
+        raise ValueError(f"{weights}: {error}") from None
 
 
 def save_model(

@@ -7,23 +7,69 @@ here, because its NumPy side has no bfloat16.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-__all__ = ["read_safetensors", "write_safetensors"]
+from fastseq.weights.stored import NUMBERS, FileContent, StoredTensor, map_file, place_tensor, read_floats
 
-_STORED: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+__all__ = ["open_safetensors", "read_safetensors", "write_safetensors"]
+
+
+def open_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
+    """Describe every tensor of a file; no number is read.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    dict of str to StoredTensor
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, or a tensor is of an unknown type; the message names the file and the tensors.
+    """
+    name = os.fspath(path)
+    try:
+        with safe_open(name, framework="numpy"):
+            pass  # opening it validates the header: types, shapes, places without gaps, size of the file
+    except SafetensorError as error:
+        raise ValueError(f"{name} is damaged or no safetensors file: {error}") from None
+    content = map_file(name)
+    data = 8 + int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(content[8:data])
+    header.pop("__metadata__", None)
+    wrong = [
+        f"tensor {tensor} is {entry['dtype']}" for tensor, entry in header.items() if entry["dtype"] not in NUMBERS
+    ]
+    if wrong:
+        raise ValueError(f"{name}: {', '.join(wrong)}; expected one of {', '.join(NUMBERS)}")
+    tensors = {}
+    for tensor, entry in header.items():
+        try:
+            tensors[tensor] = _place(content, data, entry)
+        except ValueError as error:
+            raise ValueError(f"{name}: tensor {tensor}: {error}") from None
+    return tensors
+
+
+def _place(content: FileContent, data: int, entry: dict[str, Any]) -> StoredTensor:
+    begin, end = entry["data_offsets"]
+    return place_tensor(entry["dtype"], tuple(entry["shape"]), None, content, (data + begin, data + end))
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float32]]:
-    """Read every tensor of a file as float32.
+    """Read every tensor of a file of floats as float32.
 
     Parameters
     ----------
@@ -32,7 +78,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float
     Returns
     -------
     dict of str to float32 array
-        float16 and bfloat16 are widened, which is exact.
+        float16 and bfloat16 are widened, which is exact; float64 is rounded.
 
     Raises
     ------
@@ -40,34 +86,18 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, NDArray[np.float
         If there is no such file.
     ValueError
         If the file is damaged, or a tensor is of another type; the message names the file and the tensors.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     write_safetensors(path, {"bias": np.array([0.5, -2.0], np.float16)})
+    ...     read_safetensors(path)
+    {'bias': array([ 0.5, -2. ], dtype=float32)}
     """
-    name = os.fspath(path)
-    try:
-        with safe_open(name, framework="numpy"):
-            pass  # opening it validates the header: types, shapes, places without gaps, size of the file
-    except SafetensorError as error:
-        raise ValueError(f"{name} is damaged or no safetensors file: {error}") from None
-    with open(name, "rb") as file:
-        header_size = int.from_bytes(file.read(8), "little")
-        header: dict[str, Any] = json.loads(file.read(header_size))
-        header.pop("__metadata__", None)
-        wrong = [f"{tensor} is {entry['dtype']}" for tensor, entry in header.items() if entry["dtype"] not in _STORED]
-        if wrong:
-            raise ValueError(f"{name}: tensor {', tensor '.join(wrong)}; expected {', '.join(_STORED)}")
-        return {tensor: _read(file, 8 + header_size, tensor, entry) for tensor, entry in header.items()}
-
-
-def _read(file: BinaryIO, data: int, tensor: str, entry: dict[str, Any]) -> NDArray[np.float32]:
-    stored, shape = _STORED[entry["dtype"]], tuple(entry["shape"])
-    size = math.prod(shape) * stored.itemsize
-    file.seek(data + entry["data_offsets"][0])
-    content = file.read(size)
-    if len(content) != size:
-        raise ValueError(f"{file.name}: tensor {tensor} ends after {len(content)} of {size} bytes")
-    numbers: NDArray[Any] = np.frombuffer(content, stored)
-    if entry["dtype"] == "BF16":  # the upper half of a float32
-        numbers = np.left_shift(numbers, 16, dtype=np.uint32).view(np.float32)
-    return numbers.astype(np.float32).reshape(shape)
+    return read_floats(path, open_safetensors(path))
 
 
 def write_safetensors(path: str | os.PathLike[str], tensors: Mapping[str, NDArray[Any]]) -> None:
@@ -78,4 +108,4 @@ def write_safetensors(path: str | os.PathLike[str], tensors: Mapping[str, NDArra
     path : str or path
     tensors : mapping of str to array
     """
-    save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, os.fspath(path))
+    save_file({name: np.asarray(array, order="C") for name, array in tensors.items()}, os.fspath(path))
