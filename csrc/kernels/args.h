@@ -77,7 +77,7 @@ struct AttentionArgs {
   float* scratch = nullptr;        // attention_scratch_size floats
 };
 
-constexpr int64_t kAttentionBlock = 64;  // keys taken together; blocks start at multiples of it
+constexpr int64_t kAttentionBlock = 256;  // keys taken together; blocks start at multiples of it
 
 /// Keys and values repacked, and the outputs of one tile of at most eight queries. It grows with the keys and not
 /// with queries times keys.

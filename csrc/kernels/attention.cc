@@ -1,4 +1,4 @@
-// Scaled dot-product attention of one head, with PyTorch's semantics, in blocks of 64 keys.
+// Scaled dot-product attention of one head, with PyTorch's semantics, in blocks of 256 keys.
 //
 // For each tile of queries a running maximum m and sum l per query (online softmax: Milakov and Gimelshein, 2018;
 // Dao et al., 2022), so that no matrix of queries times keys is ever stored:
@@ -41,10 +41,17 @@ inline int64_t visible_keys(const AttentionArgs& args, int64_t row) {
   return last < 0 ? 0 : last;
 }
 
+/// `count` keys of a block, at most all, rounded up to what scores are computed for: whole panels and whole groups
+/// of virtual lanes.
+inline int64_t padded_count(int64_t count) {
+  constexpr int64_t kUnit = kKeyPanel > kVirtualLanes ? kKeyPanel : kVirtualLanes;
+  return count < kBlock ? (count + kUnit - 1) / kUnit * kUnit : kBlock;
+}
+
 /// One block of keys from (keys, head_size) to panels with the lanes along keys, zero beyond the last.
 void pack_block(const AttentionArgs& args, int64_t first_key, float* packed) {
-  const int64_t size = args.head_size;
-  for (int64_t lane = 0; lane < kBlock; lane += 8) {
+  const int64_t size = args.head_size, end = padded_count(args.keys - first_key);
+  for (int64_t lane = 0; lane < end; lane += 8) {
     const int64_t first = first_key + lane, count = args.keys - first;
     float* to = packed + lane / kKeyPanel * size * kKeyPanel + lane % kKeyPanel;
     const float* from = args.key + first * args.key_stride;
@@ -67,11 +74,11 @@ void pad_values(const AttentionArgs& args, int64_t width, float* padded) {
   }
 }
 
-/// scores (R, kBlock) = scale * query . key, masked; -inf beyond the last visible key. `keys` is the packed block.
+/// scores (R, padded) = scale * query . key, masked; -inf beyond the last visible key. `keys` is the packed block.
 template <int R>
-void block_scores(const AttentionArgs& args, const float* keys, int64_t row, int64_t first_key,
+void block_scores(const AttentionArgs& args, const float* keys, int64_t row, int64_t first_key, int64_t padded,
                   float (*scores)[kBlock]) {
-  for (int64_t panel = 0; panel < kBlock / kKeyPanel; ++panel) {
+  for (int64_t panel = 0; panel < padded / kKeyPanel; ++panel) {
     Tile<R, kKeyVectors> tile;
     for (int r = 0; r < R; ++r) {
       for (int p = 0; p < kKeyVectors; ++p) tile.sum[r][0][p] = broadcast(0.0f);
@@ -84,7 +91,7 @@ void block_scores(const AttentionArgs& args, const float* keys, int64_t row, int
       }
     }
   }
-  const int64_t count = args.keys - first_key < kBlock ? args.keys - first_key : kBlock;
+  const int64_t count = args.keys - first_key < padded ? args.keys - first_key : padded;
   for (int r = 0; r < R; ++r) {
     const int64_t mask_row = (row + r) * args.mask_query_stride + first_key * args.mask_key_stride;
     if (args.mask != nullptr) {
@@ -97,7 +104,7 @@ void block_scores(const AttentionArgs& args, const float* keys, int64_t row, int
       for (int64_t k = 0; k < count; ++k) scores[r][k] += add[k * args.mask_key_stride];
     }
     const int64_t visible = visible_keys(args, row + r) - first_key;
-    for (int64_t k = visible < 0 ? 0 : visible; k < kBlock; ++k) scores[r][k] = -kInfinity;
+    for (int64_t k = visible < 0 ? 0 : visible; k < padded; ++k) scores[r][k] = -kInfinity;
   }
 }
 
@@ -108,8 +115,8 @@ struct Row {
 };
 
 /// scores := e^(scores - m'); returns e^(m - m'), by which what was summed before must be scaled.
-inline float absorb(Row& row, float* scores) {
-  const float block = row_max(scores, kBlock);
+inline float absorb(Row& row, float* scores, int64_t padded) {
+  const float block = row_max(scores, padded);
   const float largest = block > row.largest ? block : row.largest;
   // While everything is masked the maximum is -inf; shifting by 0 makes e^(-inf) = 0 of each score.
   const float shift = largest == -kInfinity ? 0.0f : largest;
@@ -117,7 +124,7 @@ inline float absorb(Row& row, float* scores) {
   store(scale, exp(broadcast(row.largest - shift)));
   const F32 factor = broadcast(scale[0]), s = broadcast(shift);
   for (int p = 0; p < kParts; ++p) row.sum.part[p] = row.sum.part[p] * factor;
-  for (int64_t k = 0; k < kBlock; k += kVirtualLanes) {
+  for (int64_t k = 0; k < padded; k += kVirtualLanes) {
     for (int p = 0; p < kParts; ++p) {
       const F32 e = exp(load(scores + k + p * kLanes) - s);
       store(scores + k + p * kLanes, e);
@@ -179,9 +186,10 @@ void attend(const Head& head, int64_t row) {
   std::memset(head.output, 0, static_cast<std::size_t>(R * head.value_width) * sizeof(float));
   const int64_t end = visible_keys(args, row + R - 1);
   for (int64_t first = 0; first < end; first += kBlock) {
+    const int64_t padded = padded_count(end - first);
     if (head.pack_blocks) pack_block(args, first, head.keys);
-    block_scores<R>(args, head.keys + (head.pack_blocks ? 0 : first * args.head_size), row, first, scores);
-    for (int r = 0; r < R; ++r) factor[r] = absorb(rows[r], scores[r]);
+    block_scores<R>(args, head.keys + (head.pack_blocks ? 0 : first * args.head_size), row, first, padded, scores);
+    for (int r = 0; r < R; ++r) factor[r] = absorb(rows[r], scores[r], padded);
     // Together up to the last key that all rows see; where causality cuts, each goes on alone.
     const int64_t common = within_block(visible_keys(args, row), first);
     accumulate_row<R>(head, first, scores[0], factor, 0, common, head.output);

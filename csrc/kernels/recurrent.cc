@@ -47,8 +47,14 @@ inline F32 cell(const RecurrentStepArgs& args, const F32* sum, const float* gate
   }
 }
 
+// Lines of the next panel that a tile fetches with each k: two tiles together fetch all of it. A panel that comes
+// from the third-level cache arrives while the rows pass over the one before.
+template <int P>
+constexpr int kLinesAhead = (P * kLanes / 16 + 1) / 2;
+
+/// `ahead` is what to fetch for later, for one panel at a time (Q = 1).
 template <Cell C, int R, int Q>
-void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel) {
+void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel, const float* ahead) {
   constexpr int P = kGates<C>;
   constexpr int64_t kWidth = P * kLanes;
   const int64_t panel_stride = args.hidden_size * kWidth;
@@ -67,8 +73,9 @@ void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel) {
       }
     }
   }
-  tile.multiply(args.hidden + row * args.hidden_stride, args.hidden_stride, args.panels + panel * panel_stride,
-                panel_stride, args.hidden_size);
+  tile.template multiply<Q == 1 ? kLinesAhead<P> : 0>(
+      args.hidden + row * args.hidden_stride, args.hidden_stride, args.panels + panel * panel_stride, panel_stride,
+      args.hidden_size, kWidth, ahead);
   for (int r = 0; r < R; ++r) {
     for (int q = 0; q < Q; ++q) {
       const int64_t unit = (panel + q) * kLanes;
@@ -79,12 +86,12 @@ void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel) {
 }
 
 template <Cell C, int Q, int R>
-void rows_of(const RecurrentStepArgs& args, int64_t row, int64_t height, int64_t panel) {
+void rows_of(const RecurrentStepArgs& args, int64_t row, int64_t height, int64_t panel, const float* ahead) {
   if constexpr (R > 0) {
     if (height == R) {
-      tile<C, R, Q>(args, row, panel);
+      tile<C, R, Q>(args, row, panel, ahead);
     } else {
-      rows_of<C, Q, R - 1>(args, row, height, panel);
+      rows_of<C, Q, R - 1>(args, row, height, panel, ahead);
     }
   }
 }
@@ -94,17 +101,21 @@ void step(const RecurrentStepArgs& args) {
   constexpr int kRows = max_rows<kGates<C>>();
   constexpr int kPairRows = kRows / 2 < 2 ? kRows / 2 : 2;
   const int64_t tiles = (args.rows + kRows - 1) / kRows;
+  const int64_t panel_size = args.hidden_size * kGates<C> * kLanes;
   const int64_t group = args.rows <= kPairRows ? 2 : 1;  // panels at once
   const int64_t groups = (args.panel_end - args.panel_begin + group - 1) / group;
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t panel = args.panel_begin + (args.descending ? groups - 1 - g : g) * group;
     if (group == 2 && panel + 2 <= args.panel_end) {
-      rows_of<C, 2, kPairRows>(args, 0, args.rows, panel);
+      rows_of<C, 2, kPairRows>(args, 0, args.rows, panel, nullptr);
       continue;
     }
+    const float* current = args.panels + panel * panel_size;
+    const float* next = g + 1 == groups ? current : args.descending ? current - panel_size : current + panel_size;
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t row = args.rows * t / tiles;
-      rows_of<C, 1, kRows>(args, row, args.rows * (t + 1) / tiles - row, panel);
+      const float* ahead = t < 2 ? next + t * args.hidden_size * kLinesAhead<kGates<C>> * 16 : current;
+      rows_of<C, 1, kRows>(args, row, args.rows * (t + 1) / tiles - row, panel, ahead);
     }
   }
 }

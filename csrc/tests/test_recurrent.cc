@@ -47,7 +47,7 @@ Floats spread(const Step& s, const Floats& dense) {
 }
 
 /// h' and behind it c', both (rows, size + gap).
-Floats run(const KernelTable& table, const Step& s, int64_t parts = 1) {
+Floats run(const KernelTable& table, const Step& s, int64_t parts = 1, bool descending = false) {
   const int gates = gates_of(s.cell);
   const auto packed = PackedMatrix::gated(table, s.weight.data(), gates, s.size, s.size);
   const int64_t width = packed.panel_count() * packed.width();
@@ -70,6 +70,7 @@ Floats run(const KernelTable& table, const Step& s, int64_t parts = 1) {
     args.hidden_size = s.size;
     args.panel_begin = packed.panel_count() * part / parts;
     args.panel_end = packed.panel_count() * (part + 1) / parts;
+    args.descending = descending;
     args.panels = packed.panels();
     args.bias_n = bias_n.data();
     args.gates = interleaved.data();
@@ -157,14 +158,16 @@ TEST(a_recurrent_step_agrees_with_double_and_on_every_instruction_set) {
   }
 }
 
-TEST(units_may_be_shared_out_in_slices) {
+TEST(units_may_be_shared_out_in_slices_and_taken_in_either_order) {
   for (const Cell cell : kCells) {
     for (const int64_t rows : {1, 2, 6}) {
       const Step step(cell, rows, 70, 0);
       for_each_isa([&](const KernelTable& table) {
         const Floats whole = run(table, step);
-        for (const int64_t parts : {2, 3, 5})
+        for (const int64_t parts : {1, 2, 3, 5}) {
           CHECK_OK(difference(run(table, step, parts), whole, step.text()));
+          CHECK_OK(difference(run(table, step, parts, true), whole, step.text()));
+        }
       });
     }
   }

@@ -58,8 +58,10 @@ struct Tables {
   Tables() {
     for (int i = 0; i < kCount; ++i) {
       available[i] = kInstructionSets[i].available();
+      // Storing addresses may itself be vectorised: registering, too, is only for processors that have the set.
+      if (!available[i]) continue;
       table[i].isa = kInstructionSets[i].name;
-      kInstructionSets[i].fill(table[i]);  // only takes addresses: runs on any processor
+      kInstructionSets[i].fill(table[i]);
     }
   }
 };
