@@ -68,13 +68,13 @@ struct AttentionArgs {
   float* output = nullptr;
   int64_t output_stride = 0;
   float scale = 1.0f;
-  bool is_causal = false;          // query i sees keys 0..i + causal_offset
-  int64_t causal_offset = 0;       // 0: aligned top-left, as PyTorch does
-  const uint8_t* mask = nullptr;   // boolean mask, true = attend; at most one of mask and add
-  const float* add = nullptr;      // added to the scaled scores
-  int64_t mask_query_stride = 0;   // of mask or add, in elements; 0 broadcasts
+  bool is_causal = false;         // query i sees keys 0..i + causal_offset
+  int64_t causal_offset = 0;      // 0: aligned top-left, as PyTorch does
+  const uint8_t* mask = nullptr;  // boolean mask, true = attend; at most one of mask and add
+  const float* add = nullptr;     // added to the scaled scores
+  int64_t mask_query_stride = 0;  // of mask or add, in elements; 0 broadcasts
   int64_t mask_key_stride = 0;
-  float* scratch = nullptr;        // attention_scratch_size floats
+  float* scratch = nullptr;  // attention_scratch_size floats
 };
 
 constexpr int64_t kAttentionBlock = 256;  // keys taken together; blocks start at multiples of it
@@ -92,9 +92,9 @@ struct DecodeAttentionArgs {
   int64_t heads = 0;
   int64_t head_size = 0;
   int64_t count = 0;
-  const float* query = nullptr;   // (heads * head_size)
-  const float* keys = nullptr;    // row t of the cache: keys + index[t] * stride, (heads * head_size)
-  const float* values = nullptr;  // likewise
+  const float* query = nullptr;    // (heads * head_size)
+  const float* keys = nullptr;     // row t of the cache: keys + index[t] * stride, (heads * head_size)
+  const float* values = nullptr;   // likewise
   const int32_t* index = nullptr;  // (count), or null for rows 0, 1, 2, ...
   int64_t stride = 0;
   float scale = 1.0f;

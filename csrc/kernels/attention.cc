@@ -26,8 +26,8 @@ static_assert(kTileRows <= 8, "attention_scratch_size has room for eight rows");
 /// What all tiles of a head share.
 struct Head {
   const AttentionArgs& args;
-  float* keys;        // packed keys: (kBlock / kKeyPanel, head_size, kKeyPanel) for each block, lanes along keys
-  bool pack_blocks;   // `keys` holds one block, packed when it is needed: for a single tile of queries
+  float* keys;          // packed keys: (kBlock / kKeyPanel, head_size, kKeyPanel) for each block, lanes along keys
+  bool pack_blocks;     // `keys` holds one block, packed when it is needed: for a single tile of queries
   const float* values;  // (keys, value_stride), readable up to value_width
   int64_t value_stride;
   int64_t value_width;  // value_size rounded up to whole vectors
@@ -83,8 +83,8 @@ void block_scores(const AttentionArgs& args, const float* keys, int64_t row, int
     for (int r = 0; r < R; ++r) {
       for (int p = 0; p < kKeyVectors; ++p) tile.sum[r][0][p] = broadcast(0.0f);
     }
-    tile.multiply(args.query + row * args.query_stride, args.query_stride,
-                  keys + panel * kKeyPanel * args.head_size, 0, args.head_size);
+    tile.multiply(args.query + row * args.query_stride, args.query_stride, keys + panel * kKeyPanel * args.head_size, 0,
+                  args.head_size);
     for (int r = 0; r < R; ++r) {
       for (int p = 0; p < kKeyVectors; ++p) {
         store(scores[r] + panel * kKeyPanel + p * kLanes, tile.sum[r][0][p] * broadcast(args.scale));
@@ -126,7 +126,7 @@ inline float absorb(Row& row, float* scores, int64_t padded) {
   for (int p = 0; p < kParts; ++p) row.sum.part[p] = row.sum.part[p] * factor;
   for (int64_t k = 0; k < padded; k += kVirtualLanes) {
     for (int p = 0; p < kParts; ++p) {
-      const F32 e = exp(load(scores + k + p * kLanes) - s);
+      const F32 e = exp_nonpositive(load(scores + k + p * kLanes) - s);
       store(scores + k + p * kLanes, e);
       row.sum.part[p] = row.sum.part[p] + e;
     }
@@ -149,8 +149,8 @@ void accumulate(const Head& head, int64_t first_key, const float* weights, const
       tile.sum[r][0][p] = load(output + r * head.value_width + p * kLanes) * broadcast(factor[r]);
     }
   }
-  tile.multiply(weights + begin, kBlock, head.values + (first_key + begin) * head.value_stride + column, 0,
-                end - begin, head.value_stride);
+  tile.multiply(weights + begin, kBlock, head.values + (first_key + begin) * head.value_stride + column, 0, end - begin,
+                head.value_stride);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
@@ -226,8 +226,13 @@ void attention(const AttentionArgs& args) {
   const int64_t padded_keys = (args.keys + kBlock - 1) / kBlock * kBlock;
   const int64_t width = (args.value_size + kLanes - 1) / kLanes * kLanes;
   float* values = args.scratch + padded_keys * args.head_size;
-  Head head{args, args.scratch, args.queries <= kTileRows, args.value, args.value_stride,
-            width, values + padded_keys * width};
+  Head head{args,
+            args.scratch,
+            args.queries <= kTileRows,
+            args.value,
+            args.value_stride,
+            width,
+            values + padded_keys * width};
   if (!head.pack_blocks) {
     for (int64_t key = 0; key < padded_keys; key += kBlock) pack_block(args, key, head.keys + key * args.head_size);
   }

@@ -22,8 +22,8 @@ void decode_attention(const DecodeAttentionArgs& args) {
     const float sum = row_sum_exp(args.scores, args.count, row_max(args.scores, args.count), args.scores);
     const float norm = 1.0f / sum;
     for (int64_t t = 0; t < args.count; ++t) args.scores[t] *= norm;
-    weighted_rows(args.scores, args.count, size, [&](int64_t t) { return row(values, t); },
-                  args.output + head * size);
+    weighted_rows(
+        args.scores, args.count, size, [&](int64_t t) { return row(values, t); }, args.output + head * size);
     if (args.mean_weights != nullptr) {
       const float share = 1.0f / static_cast<float>(args.heads);
       for (int64_t t = 0; t < args.count; ++t) args.mean_weights[t] += args.scores[t] * share;

@@ -7,8 +7,7 @@ namespace fastseq {
 namespace {
 
 /// scores[t] = query . key[t] (Luong et al., 2015)
-void dot_scores(const float* query, const float* keys, int64_t key_stride, int64_t count, int64_t size,
-                float* scores) {
+void dot_scores(const float* query, const float* keys, int64_t key_stride, int64_t count, int64_t size, float* scores) {
   for (int64_t t = 0; t < count; ++t) scores[t] = row_dot(query, keys + t * key_stride, size);
 }
 
@@ -30,7 +29,8 @@ void additive_scores(const float* query, const float* keys, int64_t key_stride, 
 /// output (size) = sum over t ascending of weights[t] * values[t].
 void weighted_sum(const float* weights, const float* values, int64_t value_stride, int64_t count, int64_t size,
                   float* output) {
-  weighted_rows(weights, count, size, [&](int64_t t) { return values + t * value_stride; }, output);
+  weighted_rows(
+      weights, count, size, [&](int64_t t) { return values + t * value_stride; }, output);
 }
 
 }  // namespace

@@ -84,8 +84,7 @@ void matmul_panels(const MatmulArgs& args) {
   int64_t begin = 0;
   do {  // at least once: with in_features 0 the output is the bias
     const int64_t left = args.in_features - begin;
-    const Block block{begin, left < kBlock + kBlock / 2 ? left : kBlock, begin == 0,
-                      left < kBlock + kBlock / 2};
+    const Block block{begin, left < kBlock + kBlock / 2 ? left : kBlock, begin == 0, left < kBlock + kBlock / 2};
     for (int64_t panel = args.panel_begin; panel < args.panel_end;) {
       if (args.rows <= kPairRows && panel + 2 <= args.panel_end) {
         rows_of<P, 2, kPairRows>(args, block, 0, args.rows, panel);
@@ -104,10 +103,14 @@ void matmul_panels(const MatmulArgs& args) {
 
 void matmul(const MatmulArgs& args) {
   switch (args.vectors) {
-    case 1: return matmul_panels<1>(args);
-    case 2: return matmul_panels<2>(args);
-    case 3: return matmul_panels<3>(args);
-    default: return matmul_panels<4>(args);
+    case 1:
+      return matmul_panels<1>(args);
+    case 2:
+      return matmul_panels<2>(args);
+    case 3:
+      return matmul_panels<3>(args);
+    default:
+      return matmul_panels<4>(args);
   }
 }
 

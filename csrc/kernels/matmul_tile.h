@@ -26,13 +26,13 @@ struct Tile {
   /// of one k lie together; from one k to the next it is `step` floats, from one panel to the next panel_stride.
   /// `ahead` is memory that will be read next: L lines of it are fetched with each k.
   template <int L = 0>
-  inline __attribute__((always_inline)) void multiply(const float* input, int64_t input_stride,
-                                                      const float* panel, int64_t panel_stride, int64_t count,
-                                                      int64_t step = P * kLanes, const float* ahead = nullptr) {
+  FASTSEQ_ALWAYS_INLINE void multiply(const float* input, int64_t input_stride, const float* panel,
+                                      int64_t panel_stride, int64_t count, int64_t step = P * kLanes,
+                                      const float* ahead = nullptr) {
     for (int64_t k = 0; k < count; ++k) {
       const float* weights = panel + k * step;
 #pragma GCC unroll 4
-      for (int l = 0; l < L; ++l) __builtin_prefetch(ahead + (k * L + l) * 16, 0, 2);
+      for (int l = 0; l < L; ++l) prefetch(ahead + (k * L + l) * 16);
       F32 w[Q][P];
 #pragma GCC unroll 4
       for (int q = 0; q < Q; ++q) {

@@ -35,8 +35,8 @@ inline float row_sum_squares(const float* row, int64_t size, float mean) {
 }
 
 /// y = (x - mean) * scale * weight + bias; weight and bias may be null.
-inline void normalise(const float* x, int64_t size, float mean, float scale, const float* weight,
-                      const float* bias, float* y) {
+inline void normalise(const float* x, int64_t size, float mean, float scale, const float* weight, const float* bias,
+                      float* y) {
   const F32 m = broadcast(mean), s = broadcast(scale);
   for (int64_t i = 0; i < size; i += kVirtualLanes) {
     V16 v = load16_row(x + i, size - i, 0.0f);

@@ -10,7 +10,9 @@ namespace fastseq {
 namespace {
 
 template <Cell C>
-constexpr int kGates = C == Cell::kLstm ? 4 : C == Cell::kGru ? 3 : 1;
+constexpr int kGates = C == Cell::kLstm  ? 4
+                       : C == Cell::kGru ? 3
+                                         : 1;
 
 /// The vector of units [unit, unit + kLanes) of a row; zero beyond hidden_size.
 inline F32 load_units(const float* row, int64_t unit, int64_t hidden_size) {
@@ -68,14 +70,14 @@ void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel, const float
       for (int p = 0; p < P; ++p) {
         // The reset gate scales the recurrent part of n alone, so its chain starts from its own bias.
         const bool apart = C == Cell::kGru && p == 2;
-        tile.sum[r][q][p] = load(apart ? args.bias_n + (panel + q) * kLanes
-                                       : gates + r * args.gates_stride + q * kWidth + p * kLanes);
+        tile.sum[r][q][p] =
+            load(apart ? args.bias_n + (panel + q) * kLanes : gates + r * args.gates_stride + q * kWidth + p * kLanes);
       }
     }
   }
-  tile.template multiply<Q == 1 ? kLinesAhead<P> : 0>(
-      args.hidden + row * args.hidden_stride, args.hidden_stride, args.panels + panel * panel_stride, panel_stride,
-      args.hidden_size, kWidth, ahead);
+  tile.template multiply<Q == 1 ? kLinesAhead<P> : 0>(args.hidden + row * args.hidden_stride, args.hidden_stride,
+                                                      args.panels + panel * panel_stride, panel_stride,
+                                                      args.hidden_size, kWidth, ahead);
   for (int r = 0; r < R; ++r) {
     for (int q = 0; q < Q; ++q) {
       const int64_t unit = (panel + q) * kLanes;
@@ -122,10 +124,14 @@ void step(const RecurrentStepArgs& args) {
 
 void recurrent_step(const RecurrentStepArgs& args) {
   switch (args.cell) {
-    case Cell::kRnnTanh: return step<Cell::kRnnTanh>(args);
-    case Cell::kRnnRelu: return step<Cell::kRnnRelu>(args);
-    case Cell::kLstm: return step<Cell::kLstm>(args);
-    case Cell::kGru: return step<Cell::kGru>(args);
+    case Cell::kRnnTanh:
+      return step<Cell::kRnnTanh>(args);
+    case Cell::kRnnRelu:
+      return step<Cell::kRnnRelu>(args);
+    case Cell::kLstm:
+      return step<Cell::kLstm>(args);
+    case Cell::kGru:
+      return step<Cell::kGru>(args);
   }
 }
 

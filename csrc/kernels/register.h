@@ -7,6 +7,6 @@
 
 #define FASTSEQ_CONCAT_(a, b) a##b
 #define FASTSEQ_CONCAT(a, b) FASTSEQ_CONCAT_(a, b)
-#define FASTSEQ_REGISTER(family)                                                     \
-  void FASTSEQ_CONCAT(register_##family##_, FASTSEQ_ISA)(KernelTable & table);       \
+#define FASTSEQ_REGISTER(family)                                               \
+  void FASTSEQ_CONCAT(register_##family##_, FASTSEQ_ISA)(KernelTable & table); \
   void FASTSEQ_CONCAT(register_##family##_, FASTSEQ_ISA)(KernelTable & table)

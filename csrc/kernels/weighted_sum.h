@@ -8,8 +8,7 @@ namespace {
 
 /// output[column .. column + P * kLanes) = sum over t ascending of weights[t] * row_of(t)[the same columns].
 template <int P, typename RowOf>
-inline void weighted_columns(const float* weights, int64_t count, int64_t column, const RowOf& row_of,
-                             float* output) {
+inline void weighted_columns(const float* weights, int64_t count, int64_t column, const RowOf& row_of, float* output) {
   F32 sum[P];
 #pragma GCC unroll 4
   for (int p = 0; p < P; ++p) sum[p] = broadcast(0.0f);

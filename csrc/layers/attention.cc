@@ -23,8 +23,7 @@ void scaled_dot_product_attention(const AttentionShape& shape, const float* quer
   const bool split = shape.batch_size * heads < num_threads();
   const int64_t share = std::max<int64_t>(1, split ? std::min(shape.queries, kQueryBlock) : shape.queries);
   const int64_t blocks = (shape.queries + share - 1) / share;
-  const int64_t block_work =
-      std::max<int64_t>(1, share * shape.keys * (shape.head_size + shape.value_size));
+  const int64_t block_work = std::max<int64_t>(1, share * shape.keys * (shape.head_size + shape.value_size));
   parallel_for(shape.batch_size * heads * blocks, kMinimumShare / block_work + 1, [&](int64_t begin, int64_t end) {
     Buffer<float> scratch(attention_scratch_size(shape.keys, shape.head_size, shape.value_size));
     for (int64_t i = begin; i < end; ++i) {

@@ -22,9 +22,8 @@ struct AttentionShape {
 };
 
 /// output (B, Hq, L, Dv) from query (B, Hq, L, D), key (B, Hk, S, D), value (B, Hk, S, Dv), all without gaps.
-void scaled_dot_product_attention(const AttentionShape& shape, const float* query, const float* key,
-                                  const float* value, const AttentionMask& mask, bool is_causal, float scale,
-                                  float* output);
+void scaled_dot_product_attention(const AttentionShape& shape, const float* query, const float* key, const float* value,
+                                  const AttentionMask& mask, bool is_causal, float scale, float* output);
 
 /// How a recurrent decoder scores its memory: `weight_score . tanh(query + key)` with weight_score (size), or
 /// `query . key` where it is null.

@@ -14,8 +14,7 @@ class PackedMatrix {
   PackedMatrix() = default;
 
   /// Outputs in their own order: vector v of panel p holds rows (p * vectors + v) * lanes and on.
-  static PackedMatrix dense(const KernelTable& table, const float* weight, int64_t out_features,
-                            int64_t in_features);
+  static PackedMatrix dense(const KernelTable& table, const float* weight, int64_t out_features, int64_t in_features);
   /// `gates` blocks of `hidden_size` rows, interleaved: vector g of panel p holds units p * lanes and on of gate g.
   static PackedMatrix gated(const KernelTable& table, const float* weight, int gates, int64_t hidden_size,
                             int64_t in_features);
@@ -40,7 +39,6 @@ class PackedMatrix {
 };
 
 /// A bias in the order of the packed outputs, zero beyond them; sum of both where b is given.
-Buffer<float> pack_gated_bias(const KernelTable& table, const float* a, const float* b, int gates,
-                              int64_t hidden_size);
+Buffer<float> pack_gated_bias(const KernelTable& table, const float* a, const float* b, int gates, int64_t hidden_size);
 
 }  // namespace fastseq

@@ -45,8 +45,8 @@ void RecurrentDirection::project(const float* input, int64_t input_stride, int64
   kernels_->matmul(args);
 }
 
-void RecurrentDirection::step(const float* gates, int64_t rows, int64_t panel_begin, int64_t panel_end,
-                              bool descending, const float* hidden, float* cell, float* output) const {
+void RecurrentDirection::step(const float* gates, int64_t rows, int64_t panel_begin, int64_t panel_end, bool descending,
+                              const float* hidden, float* cell, float* output) const {
   RecurrentStepArgs args;
   args.cell = cell_;
   args.rows = rows;
@@ -67,8 +67,8 @@ void RecurrentDirection::step(const float* gates, int64_t rows, int64_t panel_be
   kernels_->recurrent_step(args);
 }
 
-Recurrent::Recurrent(Cell cell, const std::vector<RecurrentWeights>& weights, int64_t input_size,
-                     int64_t hidden_size, bool bidirectional)
+Recurrent::Recurrent(Cell cell, const std::vector<RecurrentWeights>& weights, int64_t input_size, int64_t hidden_size,
+                     bool bidirectional)
     : cell_(cell), hidden_size_(hidden_size), num_directions_(bidirectional ? 2 : 1) {
   directions_.reserve(weights.size());
   for (std::size_t i = 0; i < weights.size(); ++i) {

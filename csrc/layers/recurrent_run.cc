@@ -53,8 +53,7 @@ std::vector<Chunk> make_chunks(const RaggedOrder& order) {
 /// One direction of the layer, run by the members of one team.
 class DirectionRun {
  public:
-  DirectionRun(const LayerRun& run, int d)
-      : run_(run), order_(*run.order), direction_(*run.direction[d]), d_(d) {
+  DirectionRun(const LayerRun& run, int d) : run_(run), order_(*run.order), direction_(*run.direction[d]), d_(d) {
     const int64_t batch = order_.batch_size(), state = batch * run.hidden_size;
     chunks_ = make_chunks(order_);
     int64_t most_rows = 0;
@@ -110,8 +109,8 @@ class DirectionRun {
       // reverse sequence that starts at t finds its initial state in either.
       const float* before = hidden_[(t + 1) % 2].data();
       float* after = hidden_[t % 2].data();
-      direction_.step(gates_.data() + row * direction_.gates_width(), active, panel_begin, panel_end,
-                      t % 2 == 1, before, cell_.data(), after);
+      direction_.step(gates_.data() + row * direction_.gates_width(), active, panel_begin, panel_end, t % 2 == 1,
+                      before, cell_.data(), after);
       if (!reverse()) row += active;
       team_->barrier();
       if (member == team_->size() - 1) scatter(t, active, after);
@@ -138,8 +137,7 @@ class DirectionRun {
   void scatter(int64_t t, int64_t active, const float* hidden) {
     for (int64_t rank = 0; rank < active; ++rank) {
       std::memcpy(run_.output + order_.token(rank, t) * run_.output_stride + d_ * run_.hidden_size,
-                  hidden + rank * run_.hidden_size,
-                  static_cast<std::size_t>(run_.hidden_size) * sizeof(float));
+                  hidden + rank * run_.hidden_size, static_cast<std::size_t>(run_.hidden_size) * sizeof(float));
     }
   }
 
@@ -172,8 +170,7 @@ void run_layer(const LayerRun& run, int num_directions) {
   const RecurrentDirection& first = *run.direction[0];
   const int64_t mean_rows = order.steps() > 0 ? (order.active(0) + order.active(order.steps() - 1)) / 2 : 0;
   const int64_t step_work = mean_rows * first.gates_width() * (run.hidden_size + first.input_size());
-  const int most_members =
-      static_cast<int>(std::clamp<int64_t>(step_work / kMinimumStepWork, 1, first.panel_count()));
+  const int most_members = static_cast<int>(std::clamp<int64_t>(step_work / kMinimumStepWork, 1, first.panel_count()));
   std::optional<DirectionRun> runs[2];
   for (int d = 0; d < num_directions; ++d) runs[d].emplace(run, d);
   // How many threads there are is known only inside the team: each direction gets its share of them there.

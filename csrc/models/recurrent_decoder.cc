@@ -41,8 +41,8 @@ void RecurrentDecoder::reorder(const StepRows& rows) {
     for (int64_t layer = 0; layer < layers; ++layer) {
       for (int64_t r = 0; r < count; ++r) {
         const int64_t parent = rows.parents[static_cast<std::size_t>(r)];
-        std::memcpy(next_.data() + (layer * count + r) * hidden,
-                    states.data() + (layer * rows_ + parent) * hidden, bytes(hidden));
+        std::memcpy(next_.data() + (layer * count + r) * hidden, states.data() + (layer * rows_ + parent) * hidden,
+                    bytes(hidden));
       }
     }
     std::swap(states, next_);

@@ -30,17 +30,15 @@ Recurrent load_recurrent(const TensorMap& tensors, const std::string& prefix, Ce
 RecurrentSeq2Seq::RecurrentSeq2Seq(const RecurrentSeq2SeqConfig& config, const TensorMap& tensors)
     : config_(config),
       kernels_(&kernels()),
-      source_embedding_(tensors.copy("encoder.embedding.weight",
-                                     {config.source_vocab_size, config.source_embedding_size})),
-      target_embedding_(tensors.copy("decoder.embedding.weight",
-                                     {config.target_vocab_size, config.target_embedding_size})),
+      source_embedding_(
+          tensors.copy("encoder.embedding.weight", {config.source_vocab_size, config.source_embedding_size})),
+      target_embedding_(
+          tensors.copy("decoder.embedding.weight", {config.target_vocab_size, config.target_embedding_size})),
       encoder_(load_recurrent(tensors, "encoder.rnn.", config.cell, config.source_embedding_size,
-                              config.encoder_hidden_size, config.encoder_num_layers,
-                              config.encoder_bidirectional)),
-      decoder_(load_recurrent(
-          tensors, "decoder.rnn.", config.cell,
-          config.target_embedding_size + (config.input_feeding ? config.decoder_hidden_size : 0),
-          config.decoder_hidden_size, config.decoder_num_layers, false)),
+                              config.encoder_hidden_size, config.encoder_num_layers, config.encoder_bidirectional)),
+      decoder_(load_recurrent(tensors, "decoder.rnn.", config.cell,
+                              config.target_embedding_size + (config.input_feeding ? config.decoder_hidden_size : 0),
+                              config.decoder_hidden_size, config.decoder_num_layers, false)),
       output_(tensors.linear("output", config.target_vocab_size, config.decoder_hidden_size)) {
   const int64_t memory = config.memory_size(), hidden = config.decoder_hidden_size;
   for (int64_t layer = 0; config.bridge == Bridge::kDense && layer < config.decoder_num_layers; ++layer) {

@@ -56,10 +56,10 @@ class RecurrentSeq2Seq final : public Seq2Seq {
   Buffer<float> target_embedding_;  // (target_vocab_size, target_embedding_size)
   Recurrent encoder_, decoder_;
   std::vector<Linear> bridge_h_, bridge_c_;  // a layer each, for the dense bridge
-  Linear keys_;    // memory -> what the decoder's state is compared with (general, additive)
-  Linear query_;   // additive
-  Buffer<float> score_;  // additive: (attention_size)
-  Linear combine_;       // [context; hidden] -> attentional state
+  Linear keys_;                              // memory -> what the decoder's state is compared with (general, additive)
+  Linear query_;                             // additive
+  Buffer<float> score_;                      // additive: (attention_size)
+  Linear combine_;                           // [context; hidden] -> attentional state
   Linear output_;
 };
 

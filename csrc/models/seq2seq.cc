@@ -30,8 +30,7 @@ struct Selection {
 std::vector<int64_t> longest_first(const Ragged& batch) {
   std::vector<int64_t> order(static_cast<std::size_t>(batch.batch_size));
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return batch.length(a) > batch.length(b); });
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return batch.length(a) > batch.length(b); });
   return order;
 }
 

@@ -23,8 +23,7 @@ class TransformerDecoder final : public Decoder {
   void extend_ancestors(const StepRows& rows);
   float* append_cache(Cache& cache, int64_t rows) const;
   void self_attention(std::size_t layer, const float* input, int64_t rows, float* output);
-  void cross_attention(std::size_t layer, const StepRows& rows, const float* input, float* output,
-                       float* attention);
+  void cross_attention(std::size_t layer, const StepRows& rows, const float* input, float* output, float* attention);
   DecodeAttentionArgs head_args() const;
 
   const TransformerSeq2Seq& model_;

@@ -17,7 +17,8 @@ constexpr int64_t kSinusoidTable = 256;
 /// sin and cos of position / 10000^(2i / size), interleaved.
 void sinusoid(int64_t position, int64_t size, float* output) {
   for (int64_t i = 0; i < size; i += 2) {
-    const double angle = static_cast<double>(position) * std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(size));
+    const double angle =
+        static_cast<double>(position) * std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(size));
     output[i] = static_cast<float>(std::sin(angle));
     if (i + 1 < size) output[i + 1] = static_cast<float>(std::cos(angle));
   }
@@ -107,8 +108,7 @@ TransformerSeq2Seq::TransformerSeq2Seq(const TransformerSeq2SeqConfig& config, c
   }
 }
 
-void TransformerSeq2Seq::feed_forward(const FeedForward& layer, const float* input, int64_t rows,
-                                      float* output) const {
+void TransformerSeq2Seq::feed_forward(const FeedForward& layer, const float* input, int64_t rows, float* output) const {
   Buffer<float> inner(rows * config_.intermediate_size);
   layer.in.forward(input, rows, inner.data(), config_.activation);
   layer.out.forward(inner.data(), rows, output);
@@ -154,9 +154,8 @@ void TransformerSeq2Seq::encode(const Ragged& source, float* memory) const {
   for (const EncoderLayer& layer : encoder_layers_) {
     residual(layer.norm1, tokens, memory,
              [&](const float* input, float* output) { self_attention(layer, source, input, output); });
-    residual(layer.norm2, tokens, memory, [&](const float* input, float* output) {
-      feed_forward(layer.feed_forward, input, tokens, output);
-    });
+    residual(layer.norm2, tokens, memory,
+             [&](const float* input, float* output) { feed_forward(layer.feed_forward, input, tokens, output); });
   }
   if (config_.norm_first) encoder_norm_.forward(*kernels_, memory, tokens, memory);
 }

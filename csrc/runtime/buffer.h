@@ -18,8 +18,8 @@ class Buffer {
   Buffer() = default;
   explicit Buffer(int64_t size) : size_(size) {
     if (size > 0) {
-      data_ = static_cast<T*>(
-          ::operator new(static_cast<std::size_t>(size) * sizeof(T), std::align_val_t{kAlignment}));
+      data_ =
+          static_cast<T*>(::operator new (static_cast<std::size_t>(size) * sizeof(T), std::align_val_t{kAlignment}));
     }
   }
   static Buffer zeros(int64_t size) {
@@ -35,7 +35,7 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() {
-    if (data_ != nullptr) ::operator delete(data_, std::align_val_t{kAlignment});
+    if (data_ != nullptr) ::operator delete (data_, std::align_val_t{kAlignment});
   }
 
   T* data() { return data_; }

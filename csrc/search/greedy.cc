@@ -12,8 +12,7 @@ GreedySearch::GreedySearch(int64_t batch_size, const SearchOptions& options)
       tokens_(static_cast<std::size_t>(batch_size)),
       sums_(static_cast<std::size_t>(batch_size), 0.0F) {
   if (options.num_beams != 1) {
-    throw std::invalid_argument("num_beams is " + std::to_string(options.num_beams) +
-                                "; expected 1 for greedy search");
+    throw std::invalid_argument("num_beams is " + std::to_string(options.num_beams) + "; expected 1 for greedy search");
   }
 }
 
@@ -28,12 +27,10 @@ void GreedySearch::extend() {
     float& sum = sums_[static_cast<std::size_t>(sentence)];
 
     int64_t rank = 0;
-    while (rank < selection_.width() && !eos_allowed && options_.is_eos(selection_.at(row, rank).token))
-      ++rank;
+    while (rank < selection_.width() && !eos_allowed && options_.is_eos(selection_.at(row, rank).token)) ++rank;
     if (rank == selection_.width() || std::isinf(selection_.at(row, rank).score)) {
       // Only end tokens have a probability, and none may come yet: the sentence can go no further.
-      finish(sentence,
-             {{std::move(tokens), sum / length_divisor(generated - 1, options_.length_penalty), false}});
+      finish(sentence, {{std::move(tokens), sum / length_divisor(generated - 1, options_.length_penalty), false}});
       continue;
     }
     const Candidate best = selection_.at(row, rank);
@@ -41,8 +38,7 @@ void GreedySearch::extend() {
     const bool finished = options_.is_eos(best.token);
     if (!finished) tokens.push_back(static_cast<int32_t>(best.token));
     if (finished || last_step) {
-      finish(sentence,
-             {{std::move(tokens), sum / length_divisor(generated, options_.length_penalty), finished}});
+      finish(sentence, {{std::move(tokens), sum / length_divisor(generated, options_.length_penalty), finished}});
     } else {
       add_row(static_cast<int32_t>(best.token), row, sentence);
     }

@@ -31,9 +31,8 @@ void RowSelection::select(const float* logits, int64_t vocab_size, int64_t width
   });
   for (int64_t row = 0; row < rows; ++row) {
     if (std::isnan(scores_[static_cast<std::size_t>(row * width)])) {
-      throw std::invalid_argument("logits of sentence " +
-                                  std::to_string(sentences[static_cast<std::size_t>(row)]) + " (row " +
-                                  std::to_string(row) + ") contain NaN, +inf or no finite value");
+      throw std::invalid_argument("logits of sentence " + std::to_string(sentences[static_cast<std::size_t>(row)]) +
+                                  " (row " + std::to_string(row) + ") contain NaN, +inf or no finite value");
     }
   }
 }

@@ -28,9 +28,8 @@ Search::Search(int64_t batch_size, const SearchOptions& options) : options_(opti
 void Search::advance(const float* logits, int64_t rows, int64_t vocab_size) {
   const auto expected = static_cast<int64_t>(ids_.size());
   if (rows != expected) {
-    throw std::invalid_argument("logits have " + std::to_string(rows) +
-                                " rows; expected one for each of the " + std::to_string(expected) +
-                                " live rows");
+    throw std::invalid_argument("logits have " + std::to_string(rows) + " rows; expected one for each of the " +
+                                std::to_string(expected) + " live rows");
   }
   if (done()) return;
   if (vocab_size < 1 || (vocab_size_ != 0 && vocab_size != vocab_size_)) {

@@ -26,12 +26,18 @@ inline F32 gelu_tanh(F32 x) {
 
 inline F32 activate(Activation activation, F32 x) {
   switch (activation) {
-    case Activation::kRelu: return relu(x);
-    case Activation::kGelu: return gelu(x);
-    case Activation::kGeluTanh: return gelu_tanh(x);
-    case Activation::kSilu: return silu(x);
-    case Activation::kTanh: return tanh(x);
-    default: return x;
+    case Activation::kRelu:
+      return relu(x);
+    case Activation::kGelu:
+      return gelu(x);
+    case Activation::kGeluTanh:
+      return gelu_tanh(x);
+    case Activation::kSilu:
+      return silu(x);
+    case Activation::kTanh:
+      return tanh(x);
+    default:
+      return x;
   }
 }
 

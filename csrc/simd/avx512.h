@@ -55,9 +55,7 @@ inline __mmask16 first_lanes(int64_t count) {
 inline F32 load_partial(const float* from, int64_t count, float fill = 0.0f) {
   return {_mm512_mask_loadu_ps(_mm512_set1_ps(fill), first_lanes(count), from)};
 }
-inline void store_partial(float* to, F32 a, int64_t count) {
-  _mm512_mask_storeu_ps(to, first_lanes(count), a.v);
-}
+inline void store_partial(float* to, F32 a, int64_t count) { _mm512_mask_storeu_ps(to, first_lanes(count), a.v); }
 
 template <int Half>
 inline __m256 half(F32 a) {

@@ -10,10 +10,12 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// e^x within 2 ulp. exp(-inf) and everything below -86.98 is 0 (no subnormal results), above 88.72 is inf,
-/// NaN stays NaN. x = n ln 2 + r with |r| <= ln 2 / 2; e^r = 1 + r + r^2 q(r), q of degree 4 fitted at
-/// Chebyshev nodes (error 8e-9).
-inline F32 exp(F32 x) {
+/// e^x = e * 2^n with whole n: x = n ln 2 + r, |r| <= ln 2 / 2, and e = e^r = 1 + r + r^2 q(r), q of degree 4
+/// fitted at Chebyshev nodes (error 8e-9).
+struct ScaledExp {
+  F32 e, n;
+};
+inline ScaledExp scaled_exp(F32 x) {
   const F32 n = round(x * broadcast(1.44269504f));
   // ln 2 in two parts: n * 0.693359375 is exact.
   F32 r = fma(n, broadcast(-0.693359375f), x);
@@ -23,12 +25,24 @@ inline F32 exp(F32 x) {
   q = fma(q, r, broadcast(0.04166655f));
   q = fma(q, r, broadcast(0.16666573f));
   q = fma(q, r, broadcast(0.5f));
-  const F32 e = fma(r * r, q, r) + broadcast(1.0f);
+  return {fma(r * r, q, r) + broadcast(1.0f), n};
+}
+
+/// e^x within 2 ulp. exp(-inf) and everything below -86.98 is 0 (no subnormal results), above 88.72 is inf,
+/// NaN stays NaN.
+inline F32 exp(F32 x) {
+  const ScaledExp s = scaled_exp(x);
   // 2 * 2^(n-1): n may be 128, beyond what one scale factor can hold.
-  F32 result = (e + e) * exp2i(n - broadcast(1.0f));
+  F32 result = (s.e + s.e) * exp2i(s.n - broadcast(1.0f));
   result = select(less(x, broadcast(-86.98f)), broadcast(0.0f), result);
   result = select(greater(x, broadcast(88.722839f)), broadcast(kInfinity), result);
   return select(is_nan(x), x, result);
+}
+
+/// The same bits for x <= 0, as in a softmax; NaN gives some NaN.
+inline F32 exp_nonpositive(F32 x) {
+  const ScaledExp s = scaled_exp(x);
+  return select(less(x, broadcast(-86.98f)), broadcast(0.0f), s.e * exp2i(s.n));
 }
 
 /// 1 / (1 + e^-x) within 3 ulp for x > -86.98, 0 below.

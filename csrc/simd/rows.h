@@ -35,7 +35,7 @@ inline float row_sum_exp(const float* row, int64_t size, float shift, float* out
   for (int64_t i = 0; i < size; i += kVirtualLanes) {
     V16 x = load16_row(row + i, size - i, -kInfinity);
     for (int p = 0; p < kParts; ++p) {
-      x.part[p] = exp(x.part[p] - s);
+      x.part[p] = exp_nonpositive(x.part[p] - s);
       sum.part[p] = sum.part[p] + x.part[p];
     }
     if (output != nullptr) store16_row(output + i, x, size - i);

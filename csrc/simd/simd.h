@@ -19,8 +19,25 @@
 #include "simd/scalar.h"
 #endif
 
+#if defined(_MSC_VER)
+#define FASTSEQ_ALWAYS_INLINE __forceinline
+#else
+#define FASTSEQ_ALWAYS_INLINE inline __attribute__((always_inline))
+#endif
+
 namespace fastseq {
 namespace {
+
+/// Fetches the line at `address`, which need not be readable, into the second-level cache.
+inline void prefetch(const float* address) {
+#if defined(_MSC_VER) && defined(_M_X64)
+  _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T1);
+#elif defined(__GNUC__)
+  __builtin_prefetch(address, 0, 2);
+#else
+  static_cast<void>(address);
+#endif
+}
 
 inline F32 operator+(F32 a, F32 b) { return add(a, b); }
 inline F32 operator-(F32 a, F32 b) { return sub(a, b); }

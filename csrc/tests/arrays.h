@@ -69,8 +69,8 @@ inline std::string difference(const Floats& actual, const Floats& expected, cons
   for (std::size_t i = 0; i < actual.size(); ++i) {
     if (same(actual[i], expected[i])) continue;
     char text[128];
-    std::snprintf(text, sizeof text, ": element %zu is %a (%.9g), expected %a (%.9g)", i, actual[i],
-                  actual[i], expected[i], expected[i]);
+    std::snprintf(text, sizeof text, ": element %zu is %a (%.9g), expected %a (%.9g)", i, actual[i], actual[i],
+                  expected[i], expected[i]);
     return where + text;
   }
   return "";
@@ -85,8 +85,8 @@ inline std::string excess(const Floats& actual, const Doubles& expected, const D
     if (error <= bound[i] || (std::isnan(actual[i]) && std::isnan(expected[i]))) continue;
     if (static_cast<double>(actual[i]) == expected[i]) continue;  // infinities
     char text[160];
-    std::snprintf(text, sizeof text, ": element %zu is %.9g, expected %.17g; off by %.3g, allowed %.3g", i,
-                  actual[i], expected[i], error, bound[i]);
+    std::snprintf(text, sizeof text, ": element %zu is %.9g, expected %.17g; off by %.3g, allowed %.3g", i, actual[i],
+                  expected[i], error, bound[i]);
     return where + text;
   }
   return "";

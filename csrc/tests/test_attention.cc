@@ -51,16 +51,14 @@ struct Case {
 
 Floats spread(const Floats& dense, int64_t rows, int64_t width, int64_t gap) {
   Floats values(static_cast<std::size_t>(rows * (width + gap)), kNan);
-  for (int64_t r = 0; r < rows; ++r)
-    std::copy_n(dense.begin() + r * width, width, values.begin() + r * (width + gap));
+  for (int64_t r = 0; r < rows; ++r) std::copy_n(dense.begin() + r * width, width, values.begin() + r * (width + gap));
   if (rows > 0) values.resize(values.size() - static_cast<std::size_t>(gap));
   return values;
 }
 
 /// Output for queries [begin, end), (end - begin, value_size).
 Floats run(const KernelTable& table, const Case& c, int64_t begin, int64_t end) {
-  Unaligned query(spread(c.query, c.queries, c.head_size, c.gap), 1),
-      key(spread(c.key, c.keys, c.head_size, c.gap), 3);
+  Unaligned query(spread(c.query, c.queries, c.head_size, c.gap), 1), key(spread(c.key, c.keys, c.head_size, c.gap), 3);
   Unaligned value(spread(c.value, c.keys, c.value_size, c.gap), 1);
   Floats output(static_cast<std::size_t>((end - begin) * (c.value_size + c.gap)), 77.0f);
   Buffer<float> scratch(attention_scratch_size(c.keys, c.head_size, c.value_size));
@@ -118,8 +116,7 @@ void exact(const Case& c, Doubles& output, Doubles& bound) {
       const double s = dot * c.scale() + (c.mask == Mask::kAdd ? c.add[at] : 0.0f);
       score[static_cast<std::size_t>(j)] = s;
       largest = std::fmax(largest, s);
-      score_error =
-          std::fmax(score_error, rounding(static_cast<double>(c.head_size) + 1) * magnitude * c.scale());
+      score_error = std::fmax(score_error, rounding(static_cast<double>(c.head_size) + 1) * magnitude * c.scale());
       if (std::isfinite(s)) score_error = std::fmax(score_error, score_error + u * std::fabs(s));
     }
     double sum = 0;
@@ -128,8 +125,7 @@ void exact(const Case& c, Doubles& output, Doubles& bound) {
       sum += std::exp(s - largest);
       range = std::fmax(range, largest - s);
     }
-    const double relative =
-        2 * score_error + u * (2 * range + 16 + static_cast<double>(c.keys) * (1 + 1.0 / 16));
+    const double relative = 2 * score_error + u * (2 * range + 16 + static_cast<double>(c.keys) * (1 + 1.0 / 16));
     for (int64_t d = 0; d < c.value_size; ++d) {
       double total = 0, magnitude = 0;
       for (int64_t j = 0; j < c.keys; ++j) {
@@ -164,8 +160,7 @@ TEST(attention_agrees_with_double_and_on_every_instruction_set) {
     }
   }
   for (const int64_t head_size : {1, 3, 8, 15, 17, 33}) {
-    for (const int64_t value_size : {1, 4, 8, 15, 16, 17, 31, 33, 65, 80})
-      check(Case(7, 70, head_size, value_size));
+    for (const int64_t value_size : {1, 4, 8, 15, 16, 17, 31, 33, 65, 80}) check(Case(7, 70, head_size, value_size));
   }
 }
 
@@ -232,8 +227,7 @@ TEST(keys_behind_a_mask_change_nothing) {
   std::copy(c.value.begin(), c.value.end(), padded.value.begin());
   padded.masked(Mask::kKeep, true);
   for (int64_t j = 0; j < 135; ++j) padded.keep[static_cast<std::size_t>(j)] = j < 70;
-  for_each_isa(
-      [&](const KernelTable& table) { CHECK_OK(difference(run(table, padded), run(table, c), table.isa)); });
+  for_each_isa([&](const KernelTable& table) { CHECK_OK(difference(run(table, padded), run(table, c), table.isa)); });
 }
 
 TEST(a_query_that_sees_nothing_gives_zero) {

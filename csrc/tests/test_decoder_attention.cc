@@ -79,8 +79,7 @@ TEST(a_weighted_sum_is_one_chain_of_fma_for_each_column) {
       for (int64_t t = 0; t < count; ++t) {
         for (int64_t d = 0; d < size; ++d) {
           float& sum = expected[static_cast<std::size_t>(d)];
-          sum = std::fma(weights[static_cast<std::size_t>(t)],
-                         values[static_cast<std::size_t>(t * stride + d)], sum);
+          sum = std::fma(weights[static_cast<std::size_t>(t)], values[static_cast<std::size_t>(t * stride + d)], sum);
         }
       }
       for_each_isa([&](const KernelTable& table) {
@@ -101,8 +100,7 @@ TEST(decode_attention_agrees_with_double_through_any_index) {
       const Floats query = random_floats(width, 1, -2, 2), keys = random_floats(kRows * stride, 2, -2, 2);
       const Floats values = random_floats(kRows * stride, 3);
       std::vector<int32_t> index(static_cast<std::size_t>(count));
-      for (int64_t t = 0; t < count; ++t)
-        index[static_cast<std::size_t>(t)] = static_cast<int32_t>(t * 37 % kRows);
+      for (int64_t t = 0; t < count; ++t) index[static_cast<std::size_t>(t)] = static_cast<int32_t>(t * 37 % kRows);
       for (const bool indexed : {false, true}) {
         Doubles expected(static_cast<std::size_t>(width)), bound(expected.size());
         Doubles mean(static_cast<std::size_t>(count), 0.5), mean_bound(mean.size(), 2 * kHeads * u);
@@ -112,15 +110,14 @@ TEST(decode_attention_agrees_with_double_through_any_index) {
           for (int64_t t = 0; t < count; ++t) {
             const int64_t row = indexed ? index[static_cast<std::size_t>(t)] : t;
             double magnitude;
-            score.push_back(0.25 * dot(query.data() + head * size, keys.data() + row * stride + head * size,
-                                       size, magnitude));
+            score.push_back(0.25 *
+                            dot(query.data() + head * size, keys.data() + row * stride + head * size, size, magnitude));
             error = std::fmax(error, 0.25 * rounding(static_cast<double>(size) / 16 + 6) * magnitude);
           }
           const double largest = *std::max_element(score.begin(), score.end());
           const double range = largest - *std::min_element(score.begin(), score.end());
           for (const double s : score) sum += std::exp(s - largest);
-          const double relative =
-              2 * error + u * (2 * range + 16 + static_cast<double>(count) * (1 + 1.0 / 16));
+          const double relative = 2 * error + u * (2 * range + 16 + static_cast<double>(count) * (1 + 1.0 / 16));
           for (int64_t t = 0; t < count; ++t) {
             const int64_t row = indexed ? index[static_cast<std::size_t>(t)] : t;
             const double p = std::exp(score[static_cast<std::size_t>(t)] - largest) / sum;

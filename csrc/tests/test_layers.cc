@@ -23,8 +23,7 @@ Floats run_everywhere(const std::string& where, const std::function<Floats()>& c
       set_num_threads(threads);
       const Floats result = compute();
       if (first.empty()) first = result;
-      CHECK_OK(difference(result, first,
-                          where + " on " + std::string(isa) + ", threads " + std::to_string(threads)));
+      CHECK_OK(difference(result, first, where + " on " + std::string(isa) + ", threads " + std::to_string(threads)));
     }
   }
   use_isa(isa_before);
@@ -63,8 +62,7 @@ struct Model {
       return storage.back().data();
     };
     for (int64_t layer = 0; layer < layers; ++layer) {
-      const int64_t in = layer == 0 ? input_size : directions * hidden_size,
-                    rows = gate_count(cell) * hidden_size;
+      const int64_t in = layer == 0 ? input_size : directions * hidden_size, rows = gate_count(cell) * hidden_size;
       for (int64_t d = 0; d < directions; ++d) {
         weights.push_back({tensor(rows * in), tensor(rows * hidden_size), tensor(rows), tensor(rows)});
       }
@@ -76,11 +74,9 @@ struct Model {
   Floats run(const Ragged& batch, bool with_states) const {
     const int64_t tokens = batch.offsets.back(), states = layers * directions * batch.batch() * hidden_size;
     const bool has_cell = recurrent.cell() == Cell::kLstm;
-    Floats output(static_cast<std::size_t>(tokens * recurrent.output_size())),
-        h(static_cast<std::size_t>(states));
+    Floats output(static_cast<std::size_t>(tokens * recurrent.output_size())), h(static_cast<std::size_t>(states));
     Floats c(has_cell ? h.size() : 0);
-    recurrent.forward(batch.input.data(), batch.offsets.data(), batch.batch(),
-                      with_states ? batch.h0.data() : nullptr,
+    recurrent.forward(batch.input.data(), batch.offsets.data(), batch.batch(), with_states ? batch.h0.data() : nullptr,
                       with_states && has_cell ? batch.c0.data() : nullptr, output.data(), h.data(),
                       has_cell ? c.data() : nullptr);
     output.insert(output.end(), h.begin(), h.end());
@@ -97,21 +93,17 @@ TEST(a_ragged_batch_gives_each_sequence_what_it_gives_alone) {
     for (const int64_t directions : {1, 2}) {
       const int64_t input_size = 11, hidden_size = 37, layers = 2, states = layers * directions;
       const Ragged batch(lengths, input_size, states, hidden_size);
-      const Floats all = run_everywhere("recurrent", [&] {
-        return Model(cell, input_size, hidden_size, directions, layers).run(batch, true);
-      });
+      const Floats all = run_everywhere(
+          "recurrent", [&] { return Model(cell, input_size, hidden_size, directions, layers).run(batch, true); });
       const Model model(cell, input_size, hidden_size, directions, layers);
       const int64_t tokens = batch.offsets.back(), width = directions * hidden_size, rows = batch.batch();
       for (int64_t b = 0; b < rows; ++b) {
-        const int64_t length = lengths[static_cast<std::size_t>(b)],
-                      first = batch.offsets[static_cast<std::size_t>(b)];
+        const int64_t length = lengths[static_cast<std::size_t>(b)], first = batch.offsets[static_cast<std::size_t>(b)];
         Ragged one({length}, input_size, states, hidden_size);
         std::copy_n(batch.input.begin() + first * input_size, length * input_size, one.input.begin());
         for (int64_t s = 0; s < states; ++s) {
-          std::copy_n(batch.h0.begin() + (s * rows + b) * hidden_size, hidden_size,
-                      one.h0.begin() + s * hidden_size);
-          std::copy_n(batch.c0.begin() + (s * rows + b) * hidden_size, hidden_size,
-                      one.c0.begin() + s * hidden_size);
+          std::copy_n(batch.h0.begin() + (s * rows + b) * hidden_size, hidden_size, one.h0.begin() + s * hidden_size);
+          std::copy_n(batch.c0.begin() + (s * rows + b) * hidden_size, hidden_size, one.c0.begin() + s * hidden_size);
         }
         const Floats alone = model.run(one, true);
         Floats expected(all.begin() + first * width, all.begin() + (first + length) * width);
@@ -145,8 +137,7 @@ TEST(an_empty_batch_and_empty_sequences_are_no_special_case) {
 
 TEST(batched_attention_gives_the_same_bits_for_any_number_of_threads) {
   AttentionShape shape{2, 6, 2, 400, 150, 20, 24};
-  const Floats query = random_floats(2 * 6 * 400 * 20, 1, -2, 2),
-               key = random_floats(2 * 2 * 150 * 20, 2, -2, 2);
+  const Floats query = random_floats(2 * 6 * 400 * 20, 1, -2, 2), key = random_floats(2 * 2 * 150 * 20, 2, -2, 2);
   const Floats value = random_floats(2 * 2 * 150 * 24, 3), add = random_floats(2 * 400 * 150, 4, -3, 3);
   AttentionMask mask;
   mask.add = add.data();  // (2, 1, 400, 150)
@@ -157,8 +148,7 @@ TEST(batched_attention_gives_the_same_bits_for_any_number_of_threads) {
     const AttentionMask& used = causal ? AttentionMask{} : mask;
     const Floats all = run_everywhere("attention", [&] {
       Floats output(2 * 6 * 400 * 24);
-      scaled_dot_product_attention(shape, query.data(), key.data(), value.data(), used, causal, 0.3f,
-                                   output.data());
+      scaled_dot_product_attention(shape, query.data(), key.data(), value.data(), used, causal, 0.3f, output.data());
       return output;
     });
     // Query head 5 of sentence 1 alone, with key head 1.
@@ -180,8 +170,8 @@ TEST(score_attention_ends_at_each_length) {
   for (const float* weight_score : {static_cast<const float*>(nullptr), score.data()}) {
     Floats context(batch * queries * value_size), weights(batch * queries * keys);
     run_everywhere("score_attention", [&] {
-      score_attention(batch, queries, keys, size, value_size, query.data(), key.data(), value.data(),
-                      weight_score, lengths, context.data(), weights.data());
+      score_attention(batch, queries, keys, size, value_size, query.data(), key.data(), value.data(), weight_score,
+                      lengths, context.data(), weights.data());
       Floats both = context;
       both.insert(both.end(), weights.begin(), weights.end());
       return both;

@@ -134,8 +134,7 @@ TEST(tanh_and_sigmoid_never_leave_their_range_and_tanh_is_odd) {
     const Floats x = sweep(-100, 100);
     Floats negated = x;
     for (float& v : negated) v = -v;
-    const Floats t = apply(table, &KernelTable::tanh, x),
-                 mirrored = apply(table, &KernelTable::tanh, negated);
+    const Floats t = apply(table, &KernelTable::tanh, x), mirrored = apply(table, &KernelTable::tanh, negated);
     const Floats s = apply(table, &KernelTable::sigmoid, x);
     for (std::size_t i = 0; i < x.size(); ++i) {
       CHECK(t[i] >= -1.0f && t[i] <= 1.0f);
@@ -180,8 +179,7 @@ TEST(elementwise_kernels_write_exactly_their_elements) {
           CHECK_EQ(y[static_cast<std::size_t>(i)], i < size ? whole[static_cast<std::size_t>(i)] : 77.0f);
         }
         table.tanh(x.data(), size, x.data());  // in place
-        CHECK(size == 0 ||
-              std::memcmp(x.data(), y.data(), static_cast<std::size_t>(size) * sizeof(float)) == 0);
+        CHECK(size == 0 || std::memcmp(x.data(), y.data(), static_cast<std::size_t>(size) * sizeof(float)) == 0);
       }
       const Floats other = random_floats(100, 4);
       Floats sum(100, 77.0f);

@@ -23,9 +23,7 @@ struct Problem {
         input(random_floats(r * i, 1)),
         weight(random_floats(o * i, 2)),
         bias(random_floats(o, 3)) {}
-  std::string text() const {
-    return std::to_string(rows) + " x " + std::to_string(in) + " x " + std::to_string(out);
-  }
+  std::string text() const { return std::to_string(rows) + " x " + std::to_string(in) + " x " + std::to_string(out); }
 };
 
 /// The kernel on rows that lie `gap` floats apart, in panels of `vectors` vectors; what lies between and
@@ -36,8 +34,7 @@ Floats multiply(const KernelTable& table, const Problem& problem, const PackedMa
   for (int64_t r = 0; r < problem.rows; ++r) {
     std::copy_n(problem.input.begin() + r * problem.in, problem.in, spread.begin() + r * (problem.in + gap));
   }
-  if (!spread.empty())
-    spread.resize(spread.size() - static_cast<std::size_t>(gap));  // no gap behind the last row
+  if (!spread.empty()) spread.resize(spread.size() - static_cast<std::size_t>(gap));  // no gap behind the last row
   Unaligned input(spread, 1);
   auto bias = Buffer<float>::zeros(packed.panel_count() * packed.width());
   std::copy(problem.bias.begin(), problem.bias.end(), bias.data());
@@ -99,8 +96,7 @@ TEST(every_output_of_matmul_is_one_chain_of_fma) {
         for (const bool with_bias : {true, false}) {
           const Floats expected = chains(problem, with_bias);
           for_each_isa([&](const KernelTable& table) {
-            CHECK_OK(
-                difference(multiply(table, problem, with_bias), expected, problem.text() + " " + table.isa));
+            CHECK_OK(difference(multiply(table, problem, with_bias), expected, problem.text() + " " + table.isa));
           });
         }
       }
@@ -125,8 +121,7 @@ TEST(matmul_respects_strides_and_writes_nothing_between_rows) {
     for (const int64_t out : {5, 64, 100}) {
       const Problem problem(rows, 40, out);
       for_each_isa([&](const KernelTable& table) {
-        CHECK_OK(difference(multiply(table, problem, true, Activation::kNone, 3), chains(problem, true),
-                            table.isa));
+        CHECK_OK(difference(multiply(table, problem, true, Activation::kNone, 3), chains(problem, true), table.isa));
       });
     }
   }
@@ -141,8 +136,7 @@ TEST(matmul_takes_panels_of_one_to_four_vectors) {
         KernelTable other = table;
         other.matmul_vectors = vectors;
         const auto packed = PackedMatrix::dense(other, problem.weight.data(), problem.out, problem.in);
-        CHECK_OK(
-            difference(multiply(table, problem, packed, true, Activation::kNone, 0), expected, table.isa));
+        CHECK_OK(difference(multiply(table, problem, packed, true, Activation::kNone, 0), expected, table.isa));
       }
     });
   }
@@ -195,8 +189,7 @@ TEST(matmul_is_within_the_error_bound_of_its_sums) {
     for (std::size_t o = 0; o < 70; ++o) {
       double sum = problem.bias[o], magnitude = std::fabs(sum);
       for (std::size_t k = 0; k < 1000; ++k) {
-        const double product =
-            static_cast<double>(problem.input[r * 1000 + k]) * problem.weight[o * 1000 + k];
+        const double product = static_cast<double>(problem.input[r * 1000 + k]) * problem.weight[o * 1000 + k];
         sum += product;
         magnitude += std::fabs(product);
       }
@@ -204,8 +197,7 @@ TEST(matmul_is_within_the_error_bound_of_its_sums) {
       bound.push_back(rounding(1000) * magnitude);
     }
   }
-  for_each_isa(
-      [&](const KernelTable& table) { CHECK_OK(excess(multiply(table, problem), exact, bound, table.isa)); });
+  for_each_isa([&](const KernelTable& table) { CHECK_OK(excess(multiply(table, problem), exact, bound, table.isa)); });
 }
 
 TEST(a_linear_layer_gives_the_same_bits_for_any_batch_and_number_of_threads) {

@@ -107,8 +107,7 @@ void exact(const Step& s, Doubles& value, Doubles& bound) {
         }
         error[g] = rounding(static_cast<double>(s.size)) * magnitude;
       }
-      const auto h = static_cast<std::size_t>(r * n + unit),
-                 c = static_cast<std::size_t>((s.rows + r) * n + unit);
+      const auto h = static_cast<std::size_t>(r * n + unit), c = static_cast<std::size_t>((s.rows + r) * n + unit);
       const double before = s.state[static_cast<std::size_t>(r * s.size + unit)];
       const double own = 6 * u;
       value[c] = before;
@@ -149,8 +148,7 @@ TEST(a_recurrent_step_agrees_with_double_and_on_every_instruction_set) {
         Doubles value, bound;
         exact(step, value, bound);
         std::string problem;
-        const Floats result =
-            run_all([&](const KernelTable& t) { return run(t, step); }, problem, step.text());
+        const Floats result = run_all([&](const KernelTable& t) { return run(t, step); }, problem, step.text());
         CHECK_OK(problem);
         CHECK_OK(excess(result, value, bound, step.text()));
       }
@@ -187,8 +185,7 @@ TEST(a_row_of_a_recurrent_step_does_not_depend_on_the_others) {
         const Floats alone = run(table, one);
         for (int64_t i = 0; i < 37; ++i) {
           CHECK_EQ(alone[static_cast<std::size_t>(i)], together[static_cast<std::size_t>(r * 37 + i)]);
-          CHECK_EQ(alone[static_cast<std::size_t>(37 + i)],
-                   together[static_cast<std::size_t>((11 + r) * 37 + i)]);
+          CHECK_EQ(alone[static_cast<std::size_t>(37 + i)], together[static_cast<std::size_t>((11 + r) * 37 + i)]);
         }
       }
     });

@@ -43,8 +43,7 @@ void append_softmax(const float* x, int64_t size, Softmax& out) {
     out.value.push_back(p);
     out.log.push_back(d - std::log(sum));
     out.bound.push_back(p * u * (std::fabs(d) + 4 + sum_error + 3) * 1.01 + 2e-38);
-    out.log_bound.push_back(u *
-                            (std::fabs(d) + sum_error + 5 * std::log(sum) + std::fabs(out.log.back()) + 1));
+    out.log_bound.push_back(u * (std::fabs(d) + sum_error + 5 * std::log(sum) + std::fabs(out.log.back()) + 1));
   }
 }
 
@@ -53,8 +52,7 @@ void append_softmax(const float* x, int64_t size, Softmax& out) {
 TEST(softmax_and_log_softmax_agree_with_double) {
   for (const int64_t size : kSizes) {
     for (const float spread : {1.0f, 30.0f}) {
-      const Floats x =
-          random_floats(kRows * size, static_cast<uint64_t>(size), 100.0f - spread, 100.0f + spread);
+      const Floats x = random_floats(kRows * size, static_cast<uint64_t>(size), 100.0f - spread, 100.0f + spread);
       Softmax expected;
       for (int64_t r = 0; r < kRows; ++r) append_softmax(x.data() + r * size, size, expected);
       const std::string where = "size " + std::to_string(size) + " spread " + std::to_string(spread);
@@ -63,8 +61,7 @@ TEST(softmax_and_log_softmax_agree_with_double) {
       CHECK_OK(excess(run_all(softmax, problem, where), expected.value, expected.bound, "softmax " + where));
       CHECK_OK(problem);
       const auto log = [&](const KernelTable& t) { return apply(t, &KernelTable::log_softmax, x, kRows); };
-      CHECK_OK(
-          excess(run_all(log, problem, where), expected.log, expected.log_bound, "log_softmax " + where));
+      CHECK_OK(excess(run_all(log, problem, where), expected.log, expected.log_bound, "log_softmax " + where));
       CHECK_OK(problem);
     }
   }
@@ -128,8 +125,8 @@ TEST(norms_agree_with_double) {
             const double y = (row[i] - m) / sigma, z = row[i] / root;
             layer.push_back(y * weight + bias);
             const double deviation = mean_error / sigma;
-            layer_bound.push_back(std::fabs(weight) * (2 * deviation + std::fabs(y) * (deviation * deviation +
-                                                                                       rounding(sums + 6))) +
+            layer_bound.push_back(std::fabs(weight) *
+                                      (2 * deviation + std::fabs(y) * (deviation * deviation + rounding(sums + 6))) +
                                   u * std::fabs(layer.back()));
             rms.push_back(z * weight);
             rms_bound.push_back(std::fabs(z * weight) * rounding(sums + 6));
@@ -140,8 +137,8 @@ TEST(norms_agree_with_double) {
         const auto layer_norm = [&](const KernelTable& table) {
           Unaligned in(x, 3);
           Floats y(x.size());
-          table.layer_norm(in.data(), kRows, size, affine ? w.data() : nullptr, affine ? b.data() : nullptr,
-                           kEps, y.data());
+          table.layer_norm(in.data(), kRows, size, affine ? w.data() : nullptr, affine ? b.data() : nullptr, kEps,
+                           y.data());
           return y;
         };
         CHECK_OK(excess(run_all(layer_norm, problem, where), layer, layer_bound, "layer_norm " + where));

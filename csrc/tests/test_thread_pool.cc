@@ -52,8 +52,7 @@ TEST(a_team_has_distinct_ranks_and_no_more_than_asked_for) {
         size = team.size();
       });
       CHECK(size >= 1 && size <= wanted && size <= threads);
-      for (int rank = 0; rank < 100; ++rank)
-        CHECK_EQ(seen[static_cast<std::size_t>(rank)].load(), rank < size ? 1 : 0);
+      for (int rank = 0; rank < 100; ++rank) CHECK_EQ(seen[static_cast<std::size_t>(rank)].load(), rank < size ? 1 : 0);
     }
   }
 }

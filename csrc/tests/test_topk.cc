@@ -17,8 +17,7 @@ struct Best {
 
 Best topk(const KernelTable& table, const Floats& logits, int64_t rows, int64_t size, int64_t k,
           const float* add = nullptr, int64_t stride = 0) {
-  Best best{Floats(static_cast<std::size_t>(rows * k)),
-            std::vector<int64_t>(static_cast<std::size_t>(rows * k))};
+  Best best{Floats(static_cast<std::size_t>(rows * k)), std::vector<int64_t>(static_cast<std::size_t>(rows * k))};
   table.log_softmax_topk(logits.data(), rows, size, stride != 0 ? stride : size, k, add, best.values.data(),
                          best.indices.data());
   return best;
@@ -34,8 +33,7 @@ Best sorted(const KernelTable& table, const Floats& row, int64_t k, float add) {
     return row[static_cast<std::size_t>(a)] > row[static_cast<std::size_t>(b)];
   });
   best.indices.resize(static_cast<std::size_t>(k));
-  for (const int64_t i : best.indices)
-    best.values.push_back(log_probabilities[static_cast<std::size_t>(i)] + add);
+  for (const int64_t i : best.indices) best.values.push_back(log_probabilities[static_cast<std::size_t>(i)] + add);
   return best;
 }
 
@@ -109,8 +107,7 @@ TEST(topk_reads_rows_by_their_stride_and_adds_to_each_its_own) {
       const Best alone = sorted(table, row, k, add[static_cast<std::size_t>(r)]);
       for (int64_t i = 0; i < k; ++i) {
         CHECK_EQ(all.values[static_cast<std::size_t>(r * k + i)], alone.values[static_cast<std::size_t>(i)]);
-        CHECK_EQ(all.indices[static_cast<std::size_t>(r * k + i)],
-                 alone.indices[static_cast<std::size_t>(i)]);
+        CHECK_EQ(all.indices[static_cast<std::size_t>(r * k + i)], alone.indices[static_cast<std::size_t>(i)]);
       }
     }
   });

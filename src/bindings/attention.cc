@@ -43,8 +43,12 @@ AttentionMask read_mask(const std::optional<MaskArray>& given, const AttentionSh
 FloatArray sdpa(const FloatArray& query, const FloatArray& key, const FloatArray& value,
                 const std::optional<MaskArray>& attn_mask, bool is_causal, float scale) {
   require_shape(query, "query", {kAny, kAny, kAny, kAny});
-  const AttentionShape shape{query.shape(0), query.shape(1), key.ndim() == 4 ? key.shape(1) : 0,
-                             query.shape(2), key.ndim() == 4 ? key.shape(2) : 0, query.shape(3),
+  const AttentionShape shape{query.shape(0),
+                             query.shape(1),
+                             key.ndim() == 4 ? key.shape(1) : 0,
+                             query.shape(2),
+                             key.ndim() == 4 ? key.shape(2) : 0,
+                             query.shape(3),
                              value.ndim() == 4 ? value.shape(3) : 0};
   require_shape(key, "key", {shape.batch_size, kAny, kAny, shape.head_size});
   require_shape(value, "value", {shape.batch_size, shape.key_heads, shape.keys, kAny});

@@ -113,8 +113,7 @@ void register_layers(py::module_& m) {
   py::class_<PyRecurrent>(m, "Recurrent")
       .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool>(), arg("cell"), arg("weights"),
            arg("bidirectional"))
-      .def("forward", &PyRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true),
-           arg("c0").none(true));
+      .def("forward", &PyRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true), arg("c0").none(true));
   m.def(
       "linear",
       [](const FloatArray& input, const FloatArray& weight, const OptionalFloats& bias) {
@@ -127,8 +126,8 @@ void register_layers(py::module_& m) {
          const OptionalFloats& bias_ih, const OptionalFloats& bias_hh, const std::string& nonlinearity) -> py::object {
         return run_cell("rnn_" + nonlinearity, input, hx, std::nullopt, {weight_ih, weight_hh, bias_ih, bias_hh})[0];
       },
-      arg("input"), arg("hx"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih").none(true),
-      arg("bias_hh").none(true), arg("nonlinearity") = "tanh");
+      arg("input"), arg("hx"), arg("weight_ih"), arg("weight_hh"), arg("bias_ih").none(true), arg("bias_hh").none(true),
+      arg("nonlinearity") = "tanh");
   m.def(
       "lstm_cell",
       [](const FloatArray& input, const FloatArray& hx, const FloatArray& cx, const FloatArray& weight_ih,

@@ -53,8 +53,8 @@ RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
   c.encoder_bidirectional = read<bool>(config, "encoder_bidirectional");
   c.decoder_hidden_size = positive(config, "decoder_hidden_size");
   c.decoder_num_layers = positive(config, "decoder_num_layers");
-  c.bridge = choice<Bridge>(config, "bridge",
-                            {{"copy", Bridge::kCopy}, {"dense", Bridge::kDense}, {"zero", Bridge::kZero}});
+  c.bridge =
+      choice<Bridge>(config, "bridge", {{"copy", Bridge::kCopy}, {"dense", Bridge::kDense}, {"zero", Bridge::kZero}});
   c.attention = choice<AttentionKind>(config, "attention",
                                       {{"none", AttentionKind::kNone},
                                        {"additive", AttentionKind::kAdditive},
@@ -87,11 +87,9 @@ TransformerSeq2SeqConfig transformer_config(const py::dict& config) {
   c.encoder_num_layers = positive(config, "encoder_num_layers");
   c.decoder_num_layers = positive(config, "decoder_num_layers");
   c.activation = choice<Activation>(
-      config, "activation",
-      {{"relu", Activation::kRelu}, {"gelu", Activation::kGelu}, {"silu", Activation::kSilu}});
+      config, "activation", {{"relu", Activation::kRelu}, {"gelu", Activation::kGelu}, {"silu", Activation::kSilu}});
   c.norm_first = read<bool>(config, "norm_first");
-  c.learned_positions =
-      choice<bool>(config, "positions", {{"learned", true}, {"sinusoidal", false}});
+  c.learned_positions = choice<bool>(config, "positions", {{"learned", true}, {"sinusoidal", false}});
   if (c.learned_positions) c.max_positions = positive(config, "max_positions");
   c.scale_embedding = read<bool>(config, "scale_embedding");
   c.tie_output = read<bool>(config, "tie_output");
@@ -164,8 +162,8 @@ FloatArray encode(const Seq2Seq& model, const Int32Array& ids, const Int64Array&
   return memory;
 }
 
-py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets,
-                 const Int32Array& target_ids, const Int64Array& target_offsets, bool return_attention) {
+py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets, const Int32Array& target_ids,
+                 const Int64Array& target_offsets, bool return_attention) {
   const Ragged source = ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
   const Ragged target =
       ragged(target_ids, target_offsets, "target_ids", model.target_vocab_size(), model.max_positions());
@@ -183,9 +181,8 @@ py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& 
     for (int64_t b = 0; b < source.batch_size; ++b) size += target.length(b) * source.length(b);
     weights = Buffer<float>(std::max<int64_t>(size, 1));
   }
-  run_interruptibly([&](Cancellation& cancellation) {
-    model.decode(source, target, to, weights.data(), cancellation);
-  });
+  run_interruptibly(
+      [&](Cancellation& cancellation) { model.decode(source, target, to, weights.data(), cancellation); });
   if (!attends) return py::make_tuple(logits, py::none());
   const float* from = weights.data();
   for (int64_t b = 0; b < source.batch_size; ++b) {

@@ -25,8 +25,7 @@ py::array_t<T> to_array(const std::vector<T>& values) {
 template <typename Algorithm>
 class LockedSearch {
  public:
-  LockedSearch(int64_t batch_size, const py::dict& options)
-      : search_(batch_size, parse_search_options(options)) {}
+  LockedSearch(int64_t batch_size, const py::dict& options) : search_(batch_size, parse_search_options(options)) {}
 
   py::array_t<int32_t> ids() {
     return to_array(copy<int32_t>([&] { return search_.ids(); }));

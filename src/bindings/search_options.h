@@ -21,15 +21,14 @@ T read_option(const py::dict& options, const char* key) {
   try {
     return options[key].cast<T>();
   } catch (const py::cast_error&) {
-    throw std::invalid_argument(std::string("options: ") + key + " is " +
-                                py::repr(options[key]).cast<std::string>() + ", of the wrong type");
+    throw std::invalid_argument(std::string("options: ") + key + " is " + py::repr(options[key]).cast<std::string>() +
+                                ", of the wrong type");
   }
 }
 
 inline EarlyStopping parse_early_stopping(const py::dict& options) {
   const auto value = read_option<py::object>(options, "early_stopping");
-  if (py::isinstance<py::bool_>(value))
-    return value.cast<bool>() ? EarlyStopping::kTrue : EarlyStopping::kFalse;
+  if (py::isinstance<py::bool_>(value)) return value.cast<bool>() ? EarlyStopping::kTrue : EarlyStopping::kFalse;
   if (py::isinstance<py::str>(value) && value.cast<std::string>() == "never") return EarlyStopping::kNever;
   throw std::invalid_argument("early_stopping is " + py::repr(value).cast<std::string>() +
                               "; expected True, False or 'never'");

@@ -7,15 +7,15 @@
 #include "kernels/kernels.h"
 #include "runtime/cpu.h"
 
-#define FASTSEQ_FAMILIES(isa)                                                    \
-  FASTSEQ_FAMILY(matmul, isa)                                                    \
-  FASTSEQ_FAMILY(recurrent, isa)                                                 \
-  FASTSEQ_FAMILY(attention, isa)                                                 \
-  FASTSEQ_FAMILY(decode_attention, isa)                                          \
-  FASTSEQ_FAMILY(decoder_attention, isa)                                         \
-  FASTSEQ_FAMILY(softmax, isa)                                                   \
-  FASTSEQ_FAMILY(topk, isa)                                                      \
-  FASTSEQ_FAMILY(norm, isa)                                                      \
+#define FASTSEQ_FAMILIES(isa)            \
+  FASTSEQ_FAMILY(matmul, isa)            \
+  FASTSEQ_FAMILY(recurrent, isa)         \
+  FASTSEQ_FAMILY(attention, isa)         \
+  FASTSEQ_FAMILY(decode_attention, isa)  \
+  FASTSEQ_FAMILY(decoder_attention, isa) \
+  FASTSEQ_FAMILY(softmax, isa)           \
+  FASTSEQ_FAMILY(topk, isa)              \
+  FASTSEQ_FAMILY(norm, isa)              \
   FASTSEQ_FAMILY(elementwise, isa)
 
 namespace fastseq {
@@ -90,8 +90,8 @@ const KernelTable& kernels() {
   const KernelTable* current = g_current.load(std::memory_order_acquire);
   if (current == nullptr) {
     const char* forced = std::getenv("FASTSEQ_ISA");
-    current = forced != nullptr && *forced != '\0' ? &find(forced, "FASTSEQ_ISA")
-                                                   : &kernels_for(available_isas().back());
+    current =
+        forced != nullptr && *forced != '\0' ? &find(forced, "FASTSEQ_ISA") : &kernels_for(available_isas().back());
     g_current.store(current, std::memory_order_release);
   }
   return *current;
