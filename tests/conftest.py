@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import importlib.util
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,9 @@ settings.register_profile("deterministic", derandomize=True, deadline=None, max_
 settings.load_profile("deterministic")
 
 has_native = importlib.util.find_spec("fastseq._core") is not None
+# The doctest run imports every module, also those that only tests with torch use.
+collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["parity/torch_*.py"]
+
 needs_native = pytest.mark.skipif(not has_native, reason="the extension is not built")
 
 
