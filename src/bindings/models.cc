@@ -13,15 +13,9 @@
 namespace fastseq::bindings {
 namespace {
 
-/// config[key] as T; ValueError names a key that is missing or of another type.
 template <typename T>
 T read(const py::dict& config, const char* key) {
-  if (!config.contains(key)) throw std::invalid_argument(std::string("config has no ") + key);
-  try {
-    return config[key].cast<T>();
-  } catch (const py::cast_error&) {
-    throw std::invalid_argument(std::string("config: ") + key + " is " + py::repr(config[key]).cast<std::string>());
-  }
+  return read_entry<T>(config, "config", key);
 }
 
 int64_t positive(const py::dict& config, const char* key) {

@@ -14,16 +14,21 @@ namespace fastseq::bindings {
 
 namespace py = pybind11;
 
-/// options[key] as T; ValueError names a key that is missing or of another type.
+/// entries[key] as T; ValueError, which calls the dictionary `name`, for a key that is missing or of another type.
 template <typename T>
-T read_option(const py::dict& options, const char* key) {
-  if (!options.contains(key)) throw std::invalid_argument(std::string("options have no ") + key);
+T read_entry(const py::dict& entries, const char* name, const char* key) {
+  if (!entries.contains(key)) throw std::invalid_argument(std::string(name) + ": " + key + " is missing");
   try {
-    return options[key].cast<T>();
+    return entries[key].cast<T>();
   } catch (const py::cast_error&) {
-    throw std::invalid_argument(std::string("options: ") + key + " is " + py::repr(options[key]).cast<std::string>() +
+    throw std::invalid_argument(std::string(name) + ": " + key + " is " + py::repr(entries[key]).cast<std::string>() +
                                 ", of the wrong type");
   }
+}
+
+template <typename T>
+T read_option(const py::dict& options, const char* key) {
+  return read_entry<T>(options, "options", key);
 }
 
 inline EarlyStopping parse_early_stopping(const py::dict& options) {
