@@ -1,5 +1,8 @@
 """Text to ids and back."""
 
+from fastseq.text.encoding import Encoding
+from fastseq.text.load import load_tokenizer
+from fastseq.text.tokenizer import Tokenizer
 from fastseq.text.vocabulary import UnknownTokenError, Vocabulary
 
-__all__ = ["UnknownTokenError", "Vocabulary"]
+__all__ = ["Encoding", "Tokenizer", "UnknownTokenError", "Vocabulary", "load_tokenizer"]
