@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("tokenizers")
 pytest.importorskip("sentencepiece")
 
-from fastseq.text import Tokenizer, load_tokenizer  # noqa: E402
-from tokenizer_folders import KINDS, SENTENCES, m2m100, marian, nllb, t5, wordpiece, write  # noqa: E402
+from fastseq.text import Tokenizer, load_tokenizer
+from tokenizer_folders import KINDS, SENTENCES, m2m100, marian, nllb, t5, wordpiece, write
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         load_tokenizer(tmp_path / "no")
     with pytest.raises(FileNotFoundError, match=r"no tokenizer\.json, and neither .* says which kind it is"):
         load_tokenizer(write(tmp_path / "empty", {}, {}))
-    with pytest.raises(FileNotFoundError, match="'LlamaTokenizer' in tokenizer_config.json is none of ours"):
+    with pytest.raises(FileNotFoundError, match=r"'LlamaTokenizer' in tokenizer_config\.json is none of ours"):
         load_tokenizer(write(tmp_path / "llama", {"tokenizer_class": "LlamaTokenizer"}, {}))
     for name, missing in {
         "MarianTokenizer": r"source\.spm and no target\.spm and no vocab\.json",
