@@ -122,7 +122,7 @@ class SemanticIndex:
             texts = list(texts)
             if len(texts) != len(rows):
                 raise ValueError(
-                    f"SemanticIndex.add: {len(texts)} texts for {len(rows)} vectors; expected one for each"
+                    f"SemanticIndex.add: {len(texts)} texts for {len(rows)} vectors; expected as many"
                 )
             if not all(isinstance(text, str) for text in texts):
                 raise TypeError("SemanticIndex.add: texts are expected to be str")
