@@ -65,6 +65,7 @@ class TracedSearch:
         raise NotImplementedError
 
     def result(self) -> list[list[tuple[Any, ...]]]:
+        """Return for each sentence its hypotheses, best first."""
         if not self.done:
             raise ValueError("result: the search is not done; advance it until it is")
         return [[self._outputs.answer(self._trace, answer) for answer in answers] for answers in self._results]
