@@ -8,6 +8,8 @@ from fastseq.reference.activations import exp, gelu, relu, sigmoid, silu, tanh
 from fastseq.reference.attention import additive_attention, multiplicative_attention, scaled_dot_product_attention
 from fastseq.reference.linear import Linear, embedding, linear
 from fastseq.reference.models import (
+    Decoding,
+    Ensemble,
     RecurrentSeq2Seq,
     TransformerEncoder,
     TransformerLanguageModel,
@@ -20,6 +22,8 @@ from fastseq.reference.softmax import log_softmax, log_softmax_topk, softmax
 
 __all__ = [
     "BeamSearch",
+    "Decoding",
+    "Ensemble",
     "GreedySearch",
     "Linear",
     "Recurrent",
