@@ -10,6 +10,7 @@
 #define FASTSEQ_FAMILIES(isa)            \
   FASTSEQ_FAMILY(matmul, isa)            \
   FASTSEQ_FAMILY(recurrent, isa)         \
+  FASTSEQ_FAMILY(cell_update, isa)       \
   FASTSEQ_FAMILY(attention, isa)         \
   FASTSEQ_FAMILY(decode_attention, isa)  \
   FASTSEQ_FAMILY(decoder_attention, isa) \

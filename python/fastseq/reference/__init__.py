@@ -12,6 +12,7 @@ from fastseq.reference.norm import layer_norm, rms_norm
 from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
 from fastseq.reference.search import BeamSearch, GreedySearch
 from fastseq.reference.softmax import log_softmax, log_softmax_topk, softmax
+from fastseq.reference.variants import VariantRecurrent
 
 __all__ = [
     "BeamSearch",
@@ -20,6 +21,7 @@ __all__ = [
     "Recurrent",
     "RecurrentSeq2Seq",
     "TransformerSeq2Seq",
+    "VariantRecurrent",
     "additive_attention",
     "embedding",
     "exp",
