@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/args.h"
+#include "kernels/cell_args.h"
 
 namespace fastseq {
 

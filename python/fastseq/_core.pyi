@@ -86,7 +86,7 @@ class Linear:
     def forward(self, input: _Floats) -> _Floats: ...
 
 class Recurrent:
-    def __init__(self, cell: str, weights: list[_Weights], bidirectional: bool) -> None: ...
+    def __init__(self, cell: str, weights: list[_Weights], bidirectional: bool, residual: bool = False) -> None: ...
     def forward(
         self,
         input: _Floats,
@@ -94,6 +94,31 @@ class Recurrent:
         h0: _Floats | None,
         c0: _Floats | None,
     ) -> tuple[_Floats, _Floats, _Floats | None]: ...
+    def step(
+        self, input: _Floats, h0: _Floats | None, c0: _Floats | None
+    ) -> tuple[_Floats, _Floats, _Floats | None]: ...
+
+class VariantRecurrent:
+    def __init__(
+        self,
+        cell: str,
+        weights: list[dict[str, _Floats]],
+        activations: list[list[tuple[str, float, float]]],
+        options: dict[str, Any],
+        hidden_size: int,
+        bidirectional: bool,
+        residual: bool,
+    ) -> None: ...
+    def forward(
+        self,
+        input: _Floats,
+        offsets: NDArray[np.int64],
+        h0: _Floats | None,
+        c0: _Floats | None,
+    ) -> tuple[_Floats, _Floats | None, _Floats | None]: ...
+    def step(
+        self, input: _Floats, h0: _Floats | None, c0: _Floats | None
+    ) -> tuple[_Floats, _Floats | None, _Floats | None]: ...
 
 class _Search:
     def __init__(

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <numeric>
@@ -48,11 +49,12 @@ class PyLinear {
 
 class PyRecurrent {
  public:
-  PyRecurrent(const std::string& cell, const std::vector<RecurrentArrays>& weights, bool bidirectional) {
+  PyRecurrent(const std::string& cell, const std::vector<RecurrentArrays>& weights, bool bidirectional,
+              bool residual = false) {
     const auto checked = check_recurrent(cell, weights, bidirectional);
     py::gil_scoped_release release;
     recurrent_ = std::make_unique<Recurrent>(checked.cell, checked.weights, checked.input_size, checked.hidden_size,
-                                             bidirectional);
+                                             bidirectional, residual);
   }
 
   py::tuple forward(const FloatArray& input, const Int64Array& offsets, const OptionalFloats& h0,
@@ -75,6 +77,37 @@ class PyRecurrent {
       const int64_t* o = offsets.data();
       py::gil_scoped_release release;
       layer.forward(x, o, batch, h, c, y, hn, cn);
+    }
+    return py::make_tuple(output, h_n, c_n);
+  }
+
+  /// The shortest way for one time step of B rows.
+  py::tuple step(const FloatArray& input, const OptionalFloats& h0, const OptionalFloats& c0) const {
+    const Recurrent& layer = *recurrent_;
+    if (layer.num_directions() > 1) throw std::invalid_argument("a bidirectional layer takes no single steps");
+    require_shape(input, "input", {kAny, layer.input_size()});
+    const int64_t rows = input.shape(0);
+    const std::array<py::ssize_t, 3> state_shape{layer.num_layers(), rows, layer.hidden_size()};
+    const auto start = [&](const OptionalFloats& from, const char* name) {
+      FloatArray state(state_shape);
+      if (from) {
+        require_shape(*from, name, {state_shape[0], state_shape[1], state_shape[2]});
+        std::copy_n(from->data(), from->size(), state.mutable_data());
+      } else {
+        std::fill_n(state.mutable_data(), state.size(), 0.0f);
+      }
+      return state;
+    };
+    FloatArray h_n = start(h0, "h0");
+    OptionalFloats c_n;
+    if (layer.cell() == Cell::kLstm) c_n = start(c0, "c0");
+    FloatArray output({input.shape(0), static_cast<py::ssize_t>(layer.output_size())});
+    {
+      const float* x = input.data();
+      float *hn = h_n.mutable_data(), *cn = c_n ? c_n->mutable_data() : nullptr;
+      float* y = output.mutable_data();
+      py::gil_scoped_release release;
+      layer.step(x, rows, hn, cn, y);
     }
     return py::make_tuple(output, h_n, c_n);
   }
@@ -114,9 +147,10 @@ void register_layers(py::module_& m) {
            arg("bias").none(true), arg("compute_type") = "float32")
       .def("forward", &PyLinear::forward, arg("input"));
   py::class_<PyRecurrent>(m, "Recurrent")
-      .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool>(), arg("cell"), arg("weights"),
-           arg("bidirectional"))
-      .def("forward", &PyRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true), arg("c0").none(true));
+      .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool, bool>(), arg("cell"), arg("weights"),
+           arg("bidirectional"), arg("residual") = false)
+      .def("forward", &PyRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true), arg("c0").none(true))
+      .def("step", &PyRecurrent::step, arg("input"), arg("h0").none(true), arg("c0").none(true));
   m.def(
       "linear",
       [](const FloatArray& input, const FloatArray& weight, const OptionalFloats& bias,

@@ -88,7 +88,7 @@ def test_bfloat16_is_float32_with_rounded_weights(backend):
 @pytest.mark.parametrize("shape", SHAPES[:5], ids=str)
 def test_int8_is_within_the_bound_of_its_steps(backend, shape):
     x, weight, bias = problem(*shape)
-    # |x - x'| <= sx / 2 and |w - w'| <= sw / 2, so |x w - x' w'| <= sx |w| / 2 + sw |x| / 2 + sx sw / 4 for each product
+    # |x - x'| <= sx / 2 and |w - w'| <= sw / 2, so |x w - x' w'| <= sx |w| / 2 + sw |x| / 2 + sx sw / 4 each.
     sx = np.abs(x).max(axis=1, keepdims=True) / 127.0
     sw = np.abs(weight).max(axis=1) / 127.0
     bound = sx / 2 * np.abs(weight).sum(axis=1) + sw / 2 * np.abs(x).sum(axis=1, keepdims=True)

@@ -17,6 +17,7 @@
   FASTSEQ_FAMILY(matmul_bf16, isa)       \
   FASTSEQ_INT8_FAMILIES(isa)             \
   FASTSEQ_FAMILY(recurrent, isa)         \
+  FASTSEQ_FAMILY(cell_update, isa)       \
   FASTSEQ_FAMILY(attention, isa)         \
   FASTSEQ_FAMILY(decode_attention, isa)  \
   FASTSEQ_FAMILY(decoder_attention, isa) \

@@ -13,6 +13,7 @@ from fastseq.reference.quantize import quantize_rows
 from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
 from fastseq.reference.search import BeamSearch, GreedySearch
 from fastseq.reference.softmax import log_softmax, log_softmax_topk, softmax
+from fastseq.reference.variants import VariantRecurrent
 
 __all__ = [
     "BeamSearch",
@@ -23,6 +24,7 @@ __all__ = [
     "Recurrent",
     "RecurrentSeq2Seq",
     "TransformerSeq2Seq",
+    "VariantRecurrent",
     "additive_attention",
     "embedding",
     "exp",
