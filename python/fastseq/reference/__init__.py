@@ -9,6 +9,7 @@ from fastseq.reference.attention import additive_attention, multiplicative_atten
 from fastseq.reference.linear import Linear, embedding, linear
 from fastseq.reference.models import Decoding, Ensemble, RecurrentSeq2Seq, TransformerSeq2Seq
 from fastseq.reference.norm import layer_norm, rms_norm
+from fastseq.reference.quantize import quantize_rows
 from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
 from fastseq.reference.search import BeamSearch, GreedySearch
 from fastseq.reference.softmax import log_softmax, log_softmax_topk, softmax
@@ -35,6 +36,7 @@ __all__ = [
     "log_softmax_topk",
     "lstm_cell",
     "multiplicative_attention",
+    "quantize_rows",
     "relu",
     "rms_norm",
     "rnn_cell",
