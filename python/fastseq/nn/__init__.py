@@ -1,11 +1,12 @@
 """Layers as classes: torch.nn's names, arguments and state dictionaries, NumPy arrays in and out.
 
 Weights are rearranged for the processor when a layer first runs. `X.from_torch(module)` takes over a module of torch,
-`load_state_dict` any mapping of names to arrays.
+`load_state_dict` any mapping of names to arrays; `from_keras(source)` runs layers and models of Keras.
 """
 
 from fastseq.nn.attention import MultiheadAttention
 from fastseq.nn.dense import Embedding, Linear
+from fastseq.nn.keras import KerasModel, from_keras
 from fastseq.nn.module import Module
 from fastseq.nn.norm import LayerNorm, RMSNorm
 from fastseq.nn.recurrent import GRU, LSTM, RNN
@@ -17,6 +18,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Embedding",
+    "KerasModel",
     "LayerNorm",
     "Linear",
     "Module",
@@ -26,4 +28,5 @@ __all__ = [
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "from_keras",
 ]
