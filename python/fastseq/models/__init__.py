@@ -2,6 +2,7 @@
 
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
+from fastseq.models.ensemble import Ensemble
 from fastseq.models.folder import load_model, save_model
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig, TextScore
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
@@ -9,6 +10,7 @@ from fastseq.models.seq2seq import Seq2SeqModel
 from fastseq.models.transformer import TransformerSeq2SeqConfig
 
 __all__ = [
+    "Ensemble",
     "ModelConfig",
     "RecurrentClassifier",
     "RecurrentClassifierConfig",
