@@ -121,9 +121,7 @@ class SemanticIndex:
         if texts is not None:
             texts = list(texts)
             if len(texts) != len(rows):
-                raise ValueError(
-                    f"SemanticIndex.add: {len(texts)} texts for {len(rows)} vectors; expected as many"
-                )
+                raise ValueError(f"SemanticIndex.add: {len(texts)} texts for {len(rows)} vectors; expected as many")
             if not all(isinstance(text, str) for text in texts):
                 raise TypeError("SemanticIndex.add: texts are expected to be str")
         if len(self) and (texts is None) != (self._texts is None):
