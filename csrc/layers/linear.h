@@ -16,6 +16,9 @@ class Linear {
   int64_t in_features() const { return weight_.in_features(); }
   int64_t out_features() const { return out_features_; }
 
+  /// Row `row` of the weight: output (in_features).
+  void weight_row(int64_t row, float* output) const { weight_.unpack_row(row, output); }
+
   /// output (rows, out_features) = activation(bias + input (rows, in_features) @ weight^T).
   void forward(const float* input, int64_t rows, float* output, Activation activation = Activation::kNone) const {
     forward(input, in_features(), rows, output, out_features_, activation);

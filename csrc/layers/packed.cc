@@ -48,6 +48,11 @@ PackedMatrix PackedMatrix::gated(const KernelTable& table, const float* weight, 
               });
 }
 
+void PackedMatrix::unpack_row(int64_t row, float* output) const {
+  const float* from = data_.data() + row / width() * in_features_ * width() + row % width();
+  for (int64_t k = 0; k < in_features_; ++k) output[k] = from[k * width()];
+}
+
 Buffer<float> pack_gated_bias(const KernelTable& table, const float* a, const float* b, int gates,
                               int64_t hidden_size) {
   const int64_t panel_count = ceil_div(hidden_size, table.lanes);

@@ -19,6 +19,9 @@ class PackedMatrix {
   static PackedMatrix gated(const KernelTable& table, const float* weight, int gates, int64_t hidden_size,
                             int64_t in_features);
 
+  /// One row of what `dense` has packed: output (in_features).
+  void unpack_row(int64_t row, float* output) const;
+
   const float* panels() const { return data_.data(); }
   int vectors() const { return vectors_; }
   int64_t width() const { return vectors_ * static_cast<int64_t>(lanes_); }  // outputs in a panel

@@ -95,6 +95,10 @@ class Seq2SeqConfig:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {"model_type": self.model_type} | {name: value for name, value in values.items() if value is not None}
 
+    def backend_options(self) -> dict[str, Any]:
+        """Return what the backends read: every field, None too, as they know no defaults."""
+        return dict(vars(self))
+
     @property
     def memory_size(self) -> int:
         """Width of the encoder's output."""

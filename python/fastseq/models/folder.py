@@ -1,4 +1,4 @@
-"""Model folders: config.json, weights (model.safetensors or another published form) and vocab.json."""
+"""Model folders: ours, and those of Hugging Face's families."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from fastseq.models.bound import BoundTensors
 from fastseq.models.config import Seq2SeqConfig
+from fastseq.models.decoder import DecoderModel
+from fastseq.models.encoder import EncoderModel
+from fastseq.models.published import FAMILIES, load_published
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
 from fastseq.models.seq2seq import Seq2SeqModel
 from fastseq.models.tensors import check_tensors
 from fastseq.models.transformer import TransformerSeq2SeqConfig
 from fastseq.text import Vocabulary
-from fastseq.weights import WEIGHT_FILES, find_weights, open_weights, read_floats, write_safetensors
+from fastseq.weights import WEIGHT_FILES, find_weights, open_weights, write_safetensors
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["AnyModel", "load_model", "save_model"]
+
+AnyModel: TypeAlias = Seq2SeqModel | EncoderModel | DecoderModel
 
 FORMAT, FORMAT_VERSION = "fastseq", 1
 CONFIG_FILE, TENSOR_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocab.json"
@@ -25,16 +31,16 @@ _CONFIGS: dict[str, type[Seq2SeqConfig]] = {
 }
 
 
-def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> Seq2SeqModel:
-    """Read a model folder.
+def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> AnyModel:
+    """Read a model folder: one of ours, or one that Hugging Face's transformers has saved.
 
     Nothing in the folder is run: it may come from anywhere.
 
     Parameters
     ----------
     path : str or path
-        A folder with `config.json`, weights in a form that `fastseq.weights.read_weights` reads and, for models that
-        read text, `vocab.json`.
+        A folder with `config.json` and weights in a form that `fastseq.weights.read_weights` reads. Of a published
+        model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text.
     compute_type : {"float32"}
         What the model computes in. Weights stored as float16 or bfloat16 are widened, which is exact; float64
         is rounded.
@@ -43,14 +49,15 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
 
     Returns
     -------
-    Seq2SeqModel
+    Seq2SeqModel, EncoderModel or DecoderModel
 
     Raises
     ------
     FileNotFoundError
         If the folder or one of its files is missing.
     ValueError
-        If a file is damaged or the files do not agree; the message names the file and everything wrong in it.
+        If the family is not known, a file is damaged or the files do not agree; the message names the file and
+        everything wrong in it.
 
     Examples
     --------
@@ -69,11 +76,18 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
         missing += WEIGHT_FILES
     if weights is None or missing:
         raise FileNotFoundError(f"model folder {str(folder)!r} has no {' and no '.join(missing)}")
-    config = _read_config(folder / CONFIG_FILE)
+    values = _read_object(folder / CONFIG_FILE)
+    if values.get("format") == FORMAT or ("format" in values and values.get("model_type") not in FAMILIES):
+        return _load_ours(folder, weights, values, backend)
+    return load_published(folder, weights, values, _read_object, backend)
+
+
+def _load_ours(folder: Path, weights: Path, values: dict[str, Any], backend: str | None) -> Seq2SeqModel:
+    config = _parse_config(folder / CONFIG_FILE, values)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
-    tensors = read_floats(weights, open_weights(folder))
+    stored = open_weights(folder)
     try:
-        return Seq2SeqModel(config, tensors, vocabulary, backend)
+        return Seq2SeqModel(config, BoundTensors(config, stored), vocabulary, backend, folder)
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from None
 
@@ -118,13 +132,17 @@ def save_model(
         vocabulary.save(folder / VOCABULARY_FILE)
 
 
-def _read_config(path: Path) -> Seq2SeqConfig:
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} holds a {type(values).__name__}; expected an object")
+    return values
+
+
+def _parse_config(path: Path, values: dict[str, Any]) -> Seq2SeqConfig:
     if values.get("format") != FORMAT:
         raise ValueError(f"{path}: format is {str(values.get('format'))[:60]!r}; expected {FORMAT!r}")
     if values.get("format_version") != FORMAT_VERSION:

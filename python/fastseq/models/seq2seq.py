@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastseq import _backend
+from fastseq.models.base import Floats, Model, split
 from fastseq.models.config import Seq2SeqConfig
+from fastseq.models.generation import GenerationDefaults
+from fastseq.models.kinds import EncoderDecoderConfig
 from fastseq.models.ragged import Ids, Offsets, ragged
-from fastseq.models.tensors import check_tensors
 from fastseq.search import Generation, GenerationConfig, Hypothesis
 from fastseq.text import Vocabulary
 
 __all__ = ["Seq2SeqModel"]
 
-Floats: TypeAlias = NDArray[np.float32]
 
-
-class Seq2SeqModel:
+class Seq2SeqModel(Model):
     """An encoder-decoder model with its weights.
 
     `load_model` makes one from a folder. A result depends on its own sentence only: on the native backend not a bit of
@@ -30,13 +30,17 @@ class Seq2SeqModel:
 
     Parameters
     ----------
-    config : RecurrentSeq2SeqConfig or TransformerSeq2SeqConfig
+    config : RecurrentSeq2SeqConfig, TransformerSeq2SeqConfig or EncoderDecoderConfig
     tensors : mapping of str to float32 array
         Named and shaped as ``config.tensor_shapes()`` says.
     vocabulary : Vocabulary, optional
         What the ids mean; pipelines need it.
     backend : {"native", "numpy"}, optional
         The active one by default.
+    folder : Path, optional
+        Where it comes from.
+    defaults : GenerationDefaults, optional
+        How it generates unless it is told otherwise.
 
     Raises
     ------
@@ -52,25 +56,43 @@ class Seq2SeqModel:
     ['S', 'P', 'IY1', 'CH']
     """
 
+    task = "text2text-generation"
+
     def __init__(
         self,
-        config: Seq2SeqConfig,
+        config: Seq2SeqConfig | EncoderDecoderConfig,
         tensors: Mapping[str, Any],
         vocabulary: Vocabulary | None = None,
         backend: str | None = None,
+        folder: Path | None = None,
+        defaults: GenerationDefaults | None = None,
     ) -> None:
+        super().__init__(config, tensors, backend, folder)
         self._config = config
         self._vocabulary = vocabulary
-        self._backend = _backend.active_name() if backend is None else backend
-        functions = _backend.get(self._backend)
-        self._log_softmax = functions.log_softmax
-        # Every field is there, None too: the backends know no defaults.
-        self._core = getattr(functions, config.backend_class)(vars(config), check_tensors(config, tensors))
+        self._log_softmax = _backend.get(self._backend).log_softmax
+        defaults = defaults or GenerationDefaults(GenerationConfig(), config.bos_token_id, (config.eos_token_id,))
+        self._defaults = defaults.within(config.position_limit)
 
     @property
-    def config(self) -> Seq2SeqConfig:
+    def config(self) -> Seq2SeqConfig | EncoderDecoderConfig:
         """Sizes and kinds of the parts."""
         return self._config
+
+    @property
+    def model_type(self) -> str:
+        """The family, as Hugging Face names it, or the kind of our own."""
+        return self._config.model_type
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of target ids."""
+        return self._config.target_vocab_size
+
+    @property
+    def generation_config(self) -> GenerationConfig:
+        """What `generate` does unless it is told otherwise."""
+        return self._defaults.config
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -85,11 +107,6 @@ class Seq2SeqModel:
             raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
         return self._vocabulary
 
-    @property
-    def backend(self) -> str:
-        """Where it runs: "native" or "numpy"."""
-        return self._backend
-
     def generate(self, input_ids: Any, lengths: Any = None, **options: Any) -> list[Generation]:
         """Search the most probable target of each sentence.
 
@@ -100,7 +117,8 @@ class Seq2SeqModel:
             Of the rows of a 2-D array.
         **options
             Fields of `GenerationConfig`: `num_beams`, `num_return_sequences`, `max_length`, `max_new_tokens`,
-            `min_length`, `min_new_tokens`, `length_penalty`, `early_stopping`.
+            `min_length`, `min_new_tokens`, `length_penalty`, `early_stopping`; and `decoder_start_token_id` and
+            `eos_token_id`, which the model knows otherwise.
 
         Returns
         -------
@@ -113,10 +131,8 @@ class Seq2SeqModel:
             If an id, a length or an option is wrong, or a sentence too long for the model's positions.
         """
         ids, offsets = self._source(input_ids, lengths)
+        resolved = self._defaults.override(options).resolve(self._config.target_vocab_size)
         limit = self._config.position_limit
-        defaults = GenerationConfig() if limit is None else GenerationConfig(max_length=min(256, limit + 1))
-        generation = defaults.override(**options)
-        resolved = generation.resolve(start_id=self._config.bos_token_id, eos_id=self._config.eos_token_id)
         if limit is not None and resolved["max_length"] > limit + 1:
             raise ValueError(
                 f"max_length is {resolved['max_length']}; expected at most {limit + 1}: the model has {limit} positions"
@@ -137,7 +153,7 @@ class Seq2SeqModel:
         list of float32 arrays
         """
         ids, offsets = self._source(input_ids, lengths)
-        return _split(self._core.encode(ids, offsets), offsets)
+        return split(self._core.encode(ids, offsets), offsets)
 
     def decode(self, input_ids: Any, target_ids: Any) -> list[Floats]:
         """Return the logits after each given target token (teacher forcing).
@@ -159,7 +175,7 @@ class Seq2SeqModel:
             If an id is wrong, the numbers of sentences differ, or one is too long for the model's positions.
         """
         logits, offsets = self._decode(input_ids, target_ids)
-        return _split(logits, offsets)
+        return split(logits, offsets)
 
     def score(self, input_ids: Any, target_ids: Any, *, length_penalty: float = 1.0) -> NDArray[np.float64]:
         """Return the score that a search would give each target, end token included.
@@ -182,7 +198,7 @@ class Seq2SeqModel:
         following = np.array([token for row in targets for token in row], np.int64)
         chosen = self._log_softmax(logits)[np.arange(len(following)), following]
         # fsum is exact: the order of the terms does not matter.
-        sums = [math.fsum(row) / len(row) ** length_penalty for row in _split(chosen, offsets)]
+        sums = [math.fsum(row) / len(row) ** length_penalty for row in split(chosen, offsets)]
         return np.array(sums, np.float64)
 
     def attention(self, input_ids: Any, target_ids: Any) -> list[Floats]:
@@ -222,8 +238,8 @@ class Seq2SeqModel:
     def _with_ends(self, target_ids: Any) -> tuple[list[list[int]], list[list[int]]]:
         """What the decoder reads, [start, tokens], and what it should say, [tokens, end]."""
         flat, offsets = ragged(target_ids, None, self._config.target_vocab_size, "target_ids")
-        rows = [row.tolist() for row in _split(flat, offsets)]
-        start, end = self._config.bos_token_id, self._config.eos_token_id
+        rows = [row.tolist() for row in split(flat, offsets)]
+        start, end = self._defaults.start_id, self._config.eos_token_id
         return [[start, *row] for row in rows], [[*row, end] for row in rows]
 
     def _source(self, input_ids: Any, lengths: Any) -> tuple[Ids, Offsets]:
@@ -248,7 +264,3 @@ class Seq2SeqModel:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
-
-
-def _split(rows: NDArray[Any], offsets: Offsets) -> list[NDArray[Any]]:
-    return [rows[begin:end] for begin, end in itertools.pairwise(offsets)]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastseq.reference.search import BeamSearch, GreedySearch
 
-__all__ = ["Seq2Seq"]
+__all__ = ["Answer", "Array", "Seq2Seq", "groups", "positions_of"]
 
 Array: TypeAlias = NDArray[Any]
 Answer: TypeAlias = tuple[list[int], float, bool]  # tokens, score, finished
@@ -42,11 +42,14 @@ AnyState = TypeVar("AnyState", bound=State)
 class Seq2Seq(Generic[AnyState]):
     """An encoder-decoder over ragged batches; subclasses say how one group of equal source length runs."""
 
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Array], memory_size: int) -> None:
+    def __init__(
+        self, config: dict[str, Any], tensors: dict[str, Array], memory_size: int, vocab_size: int, dtype: np.dtype[Any]
+    ) -> None:
         self.config = config
         self.tensors = tensors
         self.memory_size = memory_size
-        self.dtype = tensors["encoder.embedding.weight"].dtype
+        self.vocab_size = vocab_size  # of the target
+        self.dtype = dtype
 
     def start(self, source: Array) -> AnyState:
         """Encode source ids (b, S)."""
@@ -58,11 +61,15 @@ class Seq2Seq(Generic[AnyState]):
         """Read target ids (r, T): logits (r, T, V), attention (r, T, S) if asked and known, and the state after."""
         raise NotImplementedError
 
+    def first_ids(self, source: Array, ids: Array) -> Array:
+        """Return what the first step reads after source (b, S): the start tokens `ids` (b,) of the search."""
+        return ids
+
     def encode(self, ids: Array, offsets: Array) -> Array:
         """Return the encoder's output (N, memory_size) for ids (N,) of the sentences that `offsets` (B + 1,) bound."""
         memory = np.empty((len(ids), self.memory_size), self.dtype)
-        for sentences in _groups(offsets, _GROUP_ROWS):
-            positions = _positions(offsets, sentences)
+        for sentences in groups(offsets):
+            positions = positions_of(offsets, sentences)
             memory[positions] = self.start(ids[positions]).memory
         return memory
 
@@ -75,12 +82,12 @@ class Seq2Seq(Generic[AnyState]):
         return_attention: bool = False,
     ) -> tuple[Array, list[Array] | None]:
         """Teacher forcing: logits (M, V) after each target id, and attention (T_b, S_b) of each sentence."""
-        logits = np.empty((len(target_ids), self.config["target_vocab_size"]), self.dtype)
+        logits = np.empty((len(target_ids), self.vocab_size), self.dtype)
         attention: list[Array] = [np.empty(0)] * (len(offsets) - 1)
         attends = return_attention and self.config.get("attention") != "none"
         lengths = np.diff(target_offsets)
-        for sentences in _groups(offsets, _GROUP_ROWS):
-            source = ids[_positions(offsets, sentences)]
+        for sentences in groups(offsets):
+            source = ids[positions_of(offsets, sentences)]
             # Targets are padded at their ends, which no earlier position sees.
             target = np.zeros((len(sentences), int(lengths[sentences].max())), target_ids.dtype)
             for row, b in enumerate(sentences):
@@ -96,20 +103,21 @@ class Seq2Seq(Generic[AnyState]):
         """Return for each sentence its hypotheses, best first."""
         algorithm = GreedySearch if options["num_beams"] == 1 else BeamSearch
         answers: list[list[Answer]] = [[] for _ in range(len(offsets) - 1)]
-        for sentences in _groups(offsets, max(1, _GROUP_ROWS // options["num_beams"])):
+        for sentences in groups(offsets, max(1, _GROUP_ROWS // options["num_beams"])):
             search = algorithm(len(sentences), options)
+            source = ids[positions_of(offsets, sentences)]
             if not search.done:
-                state = self.start(ids[_positions(offsets, sentences)])
+                state, step_ids = self.start(source), self.first_ids(source, search.ids)
             while not search.done:
-                state = state.select(search.parents)
-                logits, _, state = self.advance(search.ids[:, None], state)
+                logits, _, state = self.advance(step_ids[:, None], state.select(search.parents))
                 search.advance(logits[:, 0].astype(np.float32))
+                step_ids = search.ids
             for b, answer in zip(sentences, search.result(), strict=True):
                 answers[b] = answer
         return answers
 
 
-def _groups(offsets: Array, most: int) -> Iterator[Array]:
+def groups(offsets: Array, most: int = _GROUP_ROWS) -> Iterator[Array]:
     """Indices of sentences of one length, at most `most` at a time."""
     lengths = np.diff(offsets)
     for length in np.unique(lengths):
@@ -118,7 +126,7 @@ def _groups(offsets: Array, most: int) -> Iterator[Array]:
             yield sentences[first : first + most]
 
 
-def _positions(offsets: Array, sentences: Array) -> Array:
+def positions_of(offsets: Array, sentences: Array) -> Array:
     """Where the tokens of sentences of one length lie, (b, S)."""
     length = offsets[sentences[0] + 1] - offsets[sentences[0]]
     positions: Array = offsets[sentences][:, None] + np.arange(length)
