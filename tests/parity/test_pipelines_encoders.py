@@ -14,8 +14,9 @@ transformers = pytest.importorskip("transformers")
 for package in ("tokenizers", "sentencepiece"):
     pytest.importorskip(package)
 
-import fastseq  # noqa: E402
 import torch_pipeline_models as models  # noqa: E402
+
+import fastseq  # noqa: E402
 from tokenizer_folders import SENTENCES  # noqa: E402
 
 LONG = " ".join(SENTENCES[:4])  # more tokens than the models have positions

@@ -104,7 +104,32 @@ class LineRunner:
             sys.stdout.flush()
         return 1 if self.failed else 0
 
+    def results(self, lines: list[bytes | None]) -> list[Result]:
+        """Return the results of lines, None for those that are empty or fail, which are named."""
+        first, _, _, results, problems = self._compute_lines(lines)
+        for i, problem in problems.items():
+            self._report(first + i, problem)
+        return results
+
     def _chunk(self, lines: list[bytes | None]) -> None:
+        first, texts, items, results, problems = self._compute_lines(lines)
+        for i, text in enumerate(texts):
+            if i in problems:
+                self._report(first + i, problems[i])
+                sys.stdout.write(json.dumps({"line": first + i, "error": problems[i]}) + "\n" if self._json else "\n")
+            elif items[i] is None and not self._json:
+                sys.stdout.write("\n")
+            else:
+                sys.stdout.write(self._write(first + i, text, results[i]) + "\n")
+
+    def _report(self, number: int, problem: str) -> None:
+        self.failed = True
+        print(f"fastseq: line {number}: {problem}", file=sys.stderr)
+
+    def _compute_lines(
+        self, lines: list[bytes | None]
+    ) -> tuple[int, list[str], list[Any], list[Result], dict[int, str]]:
+        """The number of the first line, and of all lines: texts, what they were parsed to, results, what failed."""
         first = self._number + 1
         self._number += len(lines)
         texts: list[str] = []
@@ -121,16 +146,7 @@ class LineRunner:
                 problems[i] = _reason(error)
                 items.append(None)
             texts.append(text)
-        results = self._results(items, first, problems)
-        for i, text in enumerate(texts):
-            if i in problems:
-                self.failed = True
-                print(f"fastseq: line {first + i}: {problems[i]}", file=sys.stderr)
-                sys.stdout.write(json.dumps({"line": first + i, "error": problems[i]}) + "\n" if self._json else "\n")
-            elif items[i] is None and not self._json:
-                sys.stdout.write("\n")
-            else:
-                sys.stdout.write(self._write(first + i, text, results[i]) + "\n")
+        return first, texts, items, self._results(items, first, problems), problems
 
     def _results(self, items: list[Any], first: int, problems: dict[int, str]) -> list[Result]:
         """Results of a chunk; if it fails as a whole, line by line to find the one that does."""

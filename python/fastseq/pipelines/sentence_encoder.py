@@ -85,6 +85,9 @@ class SentenceEncoder:
         normalize_embeddings: bool = False,
         prompt_name: str | None = None,
         prompt: str | None = None,
+        *,
+        name: str = "sentence",
+        first: int = 0,
     ) -> Floats:
         """Return the vectors of sentences.
 
@@ -101,6 +104,8 @@ class SentenceEncoder:
             The prompt of the folder that is put in front of each sentence.
         prompt : str, optional
             One that is given.
+        name, first : str and int
+            What messages call sentences, and the number of the first.
 
         Returns
         -------
@@ -122,9 +127,9 @@ class SentenceEncoder:
             raise TypeError(f"encode: sentences is {type(sentences).__name__}; expected a str or a sequence of str")
         texts = [sentences] if isinstance(sentences, str) else list(sentences)
         units = []
-        for i, text in enumerate(texts):
-            whole = prefix + self._features.text(text, f"sentence {i}")
-            units.append(encode_within(self._features, whole.lower() if self._lower else whole, None, f"sentence {i}"))
+        for i, text in enumerate(texts, first):
+            whole = prefix + self._features.text(text, f"{name} {i}")
+            units.append(encode_within(self._features, whole.lower() if self._lower else whole, None, f"{name} {i}"))
         result = np.empty((len(texts), self.dimension), np.float32)
         with progress_bar(len(texts), "encode", show_progress_bar) as bar:
             for batch in batches([len(unit) for unit in units], batch_size):
@@ -153,4 +158,4 @@ class SentenceEncoder:
         return self.prompts[name]
 
     def __repr__(self) -> str:
-        return f"SentenceEncoder({self.model!r}, dimension={self.dimension}, max_seq_length={self.max_seq_length})"
+        return f"SentenceEncoder({str(self.model.folder)!r}, dimension={self.dimension})"
