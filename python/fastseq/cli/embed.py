@@ -45,8 +45,10 @@ def run(args: argparse.Namespace) -> int:
     encoder = encoder_of(args)
 
     def compute(texts: list[Any], first: int) -> list[Any]:
-        options = {"batch_size": args.batch_size or 32, "show_progress_bar": False, "first": first, "name": "line"}
-        return list(encoder.encode(texts, normalize_embeddings=args.normalize, **options))
+        vectors = encoder.encode(
+            texts, args.batch_size or 32, False, normalize_embeddings=args.normalize, name="line", first=first
+        )
+        return list(vectors)
 
     def write(number: int, text: str, vector: Any) -> str:
         if args.json:

@@ -24,8 +24,8 @@ _COMMANDS = {
     "summarize": ("summarise text", "Give the summary of each line.", "google/pegasus-xsum"),
     "generate": (
         "generate text from text",
-        "Continue each line, or let an encoder-decoder model answer it.",
-        "gpt2-folder",
+        "Continue each line, or answer it.",
+        "google/flan-t5-small",
     ),
 }
 

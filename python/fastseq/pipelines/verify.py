@@ -79,8 +79,8 @@ def verify(
         If the compiled extension does not load.
     """
     folder = model_folder(model)
-    fast = load_model(folder, compute_type, "native")
-    slow = load_model(folder, "float32", "numpy")
+    fast: Any = load_model(folder, compute_type, "native")
+    slow: Any = load_model(folder, "float32", "numpy")
     ids = _sample(folder, fast, texts)
     stages: list[Stage] = []
     if hasattr(fast, "encode"):
@@ -125,7 +125,7 @@ def _sample(folder: Any, model: Any, texts: Sequence[str] | None) -> list[list[i
     except FileNotFoundError:
         if texts is not None:
             raise
-        size = model.vocab_size if hasattr(model, "vocab_size") else model.config.source_vocab_size
+        size = getattr(model.config, "source_vocab_size", model.vocab_size)
         generator = np.random.default_rng(0)
         return [generator.integers(1, size, min(n, limit or n)).tolist() for n in _LENGTHS]
     return [tokenizer.encode(text, max_length=limit).ids for text in (_SAMPLE if texts is None else texts)]
