@@ -11,8 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-for package in ("tokenizers", "sentencepiece"):
-    pytest.importorskip(package)
+pytest.importorskip("tokenizers")
+pytest.importorskip("sentencepiece")
 
 import torch_pipeline_models as models  # noqa: E402
 

@@ -11,12 +11,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-for package in ("tokenizers", "sentencepiece", "google.protobuf"):
-    pytest.importorskip(package)
+pytest.importorskip("tokenizers")
+pytest.importorskip("sentencepiece")
+pytest.importorskip("google.protobuf")
 
-import fastseq
-import torch_pipeline_models as models
-from tokenizer_folders import SENTENCES
+import torch_pipeline_models as models  # noqa: E402
+
+import fastseq  # noqa: E402
+from tokenizer_folders import SENTENCES  # noqa: E402
 
 TEXTS = SENTENCES[:3]
 
@@ -99,7 +101,7 @@ def test_what_is_too_long_is_cut_off_with_a_warning(folder: Callable[..., Path])
     text = " ".join(SENTENCES[:3])
     with pytest.warns(UserWarning, match="translation: input 1 is longer than 64 tokens; the rest is left out"):
         results = translate(["short", text])
-    ids = transformers.AutoTokenizer.from_pretrained(path)(text, truncation=True, max_length=64)["input_ids"]
+    ids = translate.tokenizer.encode(text, max_length=64).ids
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(path).eval()
     output = model.generate(torch.tensor([ids]), max_length=6)[0]
     assert results[1]["translation_text"] == translate.tokenizer.decode(output.tolist())

@@ -86,7 +86,7 @@ def marian_model(folder: Path, languages: tuple[str, ...] = ()) -> Path:
     size = load_tokenizer(folder).vocab_size
     config = transformers.MarianConfig(
         vocab_size=size, pad_token_id=size - 1, eos_token_id=0, decoder_start_token_id=size - 1,
-        forced_eos_token_id=0, **SEQ2SEQ,
+        forced_eos_token_id=None, **SEQ2SEQ,
     )  # fmt: skip
     return save(folder, "MarianMTModel", config)
 
