@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "array.h"
+#include "compute_type.h"
 #include "layers/linear.h"
 #include "layers/recurrent.h"
 #include "recurrent_weights.h"
@@ -22,13 +23,14 @@ using OptionalFloats = std::optional<FloatArray>;
 
 class PyLinear {
  public:
-  PyLinear(const FloatArray& weight, const OptionalFloats& bias) {
+  PyLinear(const FloatArray& weight, const OptionalFloats& bias, const std::string& compute_type) {
     require_shape(weight, "weight", {kAny, kAny});
     if (bias) require_shape(*bias, "bias", {weight.shape(0)});
+    const ComputeType type = parse_compute_type(compute_type);
     const float *w = weight.data(), *b = data_or_null(bias);
     const int64_t out_features = weight.shape(0), in_features = weight.shape(1);
     py::gil_scoped_release release;
-    linear_ = Linear(w, b, out_features, in_features);
+    linear_ = Linear(w, b, out_features, in_features, type);
   }
 
   FloatArray forward(const FloatArray& input) const {
@@ -186,7 +188,8 @@ py::tuple run_cell(const std::string& cell, const FloatArray& input, const Float
 void register_layers(py::module_& m) {
   using py::arg;
   py::class_<PyLinear>(m, "Linear")
-      .def(py::init<const FloatArray&, const OptionalFloats&>(), arg("weight"), arg("bias").none(true))
+      .def(py::init<const FloatArray&, const OptionalFloats&, const std::string&>(), arg("weight"),
+           arg("bias").none(true), arg("compute_type") = "float32")
       .def("forward", &PyLinear::forward, arg("input"));
   py::class_<PyRecurrent>(m, "Recurrent")
       .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool, bool>(), arg("cell"), arg("weights"),
@@ -196,10 +199,9 @@ void register_layers(py::module_& m) {
       .def("one_step", &PyRecurrent::one_step, arg("input"), arg("hx").none(true), arg("batch_first"));
   m.def(
       "linear",
-      [](const FloatArray& input, const FloatArray& weight, const OptionalFloats& bias) {
-        return PyLinear(weight, bias).forward(input);
-      },
-      arg("input"), arg("weight"), arg("bias").none(true));
+      [](const FloatArray& input, const FloatArray& weight, const OptionalFloats& bias,
+         const std::string& compute_type) { return PyLinear(weight, bias, compute_type).forward(input); },
+      arg("input"), arg("weight"), arg("bias").none(true), arg("compute_type") = "float32");
   m.def(
       "rnn_cell",
       [](const FloatArray& input, const FloatArray& hx, const FloatArray& weight_ih, const FloatArray& weight_hh,
