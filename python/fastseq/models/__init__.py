@@ -4,7 +4,7 @@ from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierCo
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
 from fastseq.models.ensemble import Ensemble
 from fastseq.models.folder import load_model, save_model
-from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig, TextScore
+from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
 from fastseq.models.seq2seq import Seq2SeqModel
 from fastseq.models.transformer import TransformerSeq2SeqConfig
@@ -19,7 +19,6 @@ __all__ = [
     "RecurrentSeq2SeqConfig",
     "Seq2SeqConfig",
     "Seq2SeqModel",
-    "TextScore",
     "TransformerSeq2SeqConfig",
     "load_model",
     "save_model",

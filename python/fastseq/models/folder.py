@@ -10,6 +10,7 @@ from typing import Any
 
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
+from fastseq.models.foreign import read_foreign
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
 from fastseq.models.recurrent_stack import RecurrentStackConfig
@@ -33,7 +34,7 @@ _CONFIGS = {config.model_type: config for config in _MODELS}
 
 
 def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> Any:
-    """Read a model folder.
+    """Read a model folder, or one file of another toolkit.
 
     Nothing in the folder is run: it may come from anywhere.
 
@@ -41,7 +42,7 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     ----------
     path : str or path
         A folder with `config.json`, weights in a form that `fastseq.weights.read_weights` reads and, for models that
-        read text, `vocab.json`.
+        read text, `vocab.json`. Or a file: a `.pt` checkpoint of OpenNMT-py, an `.npz` of Marian.
     compute_type : {"float32"}
         What the model computes in. Weights stored as float16 or bfloat16 are widened, which is exact; float64
         is rounded.
@@ -69,6 +70,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     if compute_type != "float32":
         raise ValueError(f"compute_type is {compute_type!r}; expected 'float32'")
     folder = Path(path)
+    if folder.is_file():
+        return _make(folder, *read_foreign(folder), backend)
     if not folder.is_dir():
         raise FileNotFoundError(f"no model folder {str(folder)!r}")
     weights = find_weights(folder)
@@ -80,10 +83,14 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     config = _read_config(folder / CONFIG_FILE)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
     tensors = read_floats(weights, open_weights(folder))
+    return _make(weights, config, tensors, vocabulary, backend)
+
+
+def _make(path: Path, config: ModelConfig, tensors: Mapping[str, Any], vocabulary: Any, backend: str | None) -> Any:
     try:
         return _MODELS[type(config)](config, tensors, vocabulary, backend)
     except ValueError as error:
-        raise ValueError(f"{weights}: {error}") from None
+        raise ValueError(f"{path}: {error}") from None
 
 
 def save_model(
