@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from fastseq.models.config import Seq2SeqConfig
+from fastseq.models.marian_npz import read_marian
 from fastseq.models.opennmt import read_opennmt
 from fastseq.text import Vocabulary
 
 __all__ = ["read_foreign"]
 
 _Parts: TypeAlias = tuple[Seq2SeqConfig, dict[str, Any], Vocabulary | None]
-_READERS: dict[str, Callable[[Path], _Parts]] = {".pt": read_opennmt}
+_READERS: dict[str, Callable[[Path], _Parts]] = {".npz": read_marian, ".pt": read_opennmt}
 
 
 def read_foreign(path: str | os.PathLike[str]) -> _Parts:
