@@ -41,8 +41,8 @@ Buffer<float> TensorMap::copy(const std::string& name, const std::vector<int64_t
 
 Linear TensorMap::linear(const std::string& weight, const std::string& bias, int64_t out_features,
                          int64_t in_features) const {
-  const Tensor matrix = read(weight, {out_features, in_features});
   const Tensor offset = has(bias) ? read(bias, {out_features}) : Tensor();
+  const Tensor matrix = read(weight, {out_features, in_features});  // last: what is read next lets go of its memory
   return Linear(matrix.data, offset.data, out_features, in_features);
 }
 

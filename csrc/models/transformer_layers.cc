@@ -54,9 +54,9 @@ CrossAttentionWeights::CrossAttentionWeights(const TensorMap& tensors, const std
                                              const TransformerStackConfig& config)
     : output(tensors.linear(name + ".out_proj", config.hidden_size, config.inner_size())) {
   const int64_t inner = config.inner_size(), hidden = config.hidden_size;
-  const Tensor weight = tensors.read(name + ".in_proj_weight", {3 * inner, hidden});
   const bool biased = tensors.has(name + ".in_proj_bias");
   const Tensor bias = biased ? tensors.read(name + ".in_proj_bias", {3 * inner}) : Tensor();
+  const Tensor weight = tensors.read(name + ".in_proj_weight", {3 * inner, hidden});
   query = Linear(weight.data, bias.data, inner, hidden);
   key_value = Linear(weight.data + inner * hidden, biased ? bias.data + inner : nullptr, 2 * inner, hidden);
 }

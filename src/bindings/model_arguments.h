@@ -1,4 +1,4 @@
-// What the bindings of models share: configurations, tensors and ids from Python, computing that can be interrupted.
+// What the bindings of models share: configurations, tensors, token ids, and running without the GIL.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -7,10 +7,12 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "array.h"
 #include "models/seq2seq.h"
 #include "models/tensors.h"
+#include "runtime/cancel.h"
 #include "search_options.h"
 
 namespace fastseq::bindings {
@@ -75,6 +77,21 @@ inline Ragged ragged(const Int32Array& ids, const Int64Array& offsets, const cha
   return view;
 }
 
+/// The source sentences of a model.
+inline Ragged source_of(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets) {
+  return ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
+}
+
+/// Target sequences, as many as there are sources.
+inline Ragged target_of(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets, int64_t batch_size) {
+  const Ragged target = ragged(ids, offsets, "target_ids", model.target_vocab_size(), model.max_positions());
+  if (batch_size != target.batch_size) {
+    throw std::invalid_argument("target_offsets has " + std::to_string(target.batch_size) +
+                                " sequences; expected as many as offsets, " + std::to_string(batch_size));
+  }
+  return target;
+}
+
 /// Whether Python wants to stop (a signal handler raised); the error stays set.
 inline bool interrupted() {
   py::gil_scoped_acquire gil;
@@ -97,12 +114,6 @@ void run_interruptibly(const Work& work) {
   if (cancelled) throw py::error_already_set();
 }
 
-/// What every Seq2Seq does; defined in models.cc.
-FloatArray encode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets);
-py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets, const Int32Array& target_ids,
-                 const Int64Array& target_offsets, bool return_attention);
-py::list generate(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets, const py::dict& options);
-
 /// Model(config, tensors), built without the GIL; `parse` checks the configuration.
 template <typename Model, typename Config>
 auto model_constructor(Config (*parse)(const py::dict&)) {
@@ -112,17 +123,6 @@ auto model_constructor(Config (*parse)(const py::dict&)) {
     py::gil_scoped_release release;
     return std::make_unique<Model>(parsed, map);
   });
-}
-
-template <typename Model, typename Config>
-py::class_<Model, Seq2Seq> register_seq2seq(py::module_& m, const char* name, Config (*parse)(const py::dict&)) {
-  using py::arg;
-  return py::class_<Model, Seq2Seq>(m, name)
-      .def(model_constructor<Model>(parse), arg("config"), arg("tensors"))
-      .def("encode", &encode, arg("ids"), arg("offsets"))
-      .def("decode", &decode, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"),
-           arg("return_attention") = false)
-      .def("generate", &generate, arg("ids"), arg("offsets"), arg("options"));
 }
 
 }  // namespace fastseq::bindings

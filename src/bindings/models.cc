@@ -1,6 +1,7 @@
 // Whole models: encoder, decode loop and search run in C++ with the GIL released.
 #include <algorithm>
 
+#include "generation.h"
 #include "model_arguments.h"
 #include "models/recurrent_seq2seq.h"
 #include "recurrent_weights.h"
@@ -44,10 +45,8 @@ RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
   return c;
 }
 
-}  // namespace
-
 FloatArray encode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets) {
-  const Ragged source = ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
+  const Ragged source = source_of(model, ids, offsets);
   FloatArray memory({ids.size(), static_cast<py::ssize_t>(model.memory_size())});
   float* to = memory.mutable_data();
   py::gil_scoped_release release;
@@ -57,13 +56,8 @@ FloatArray encode(const Seq2Seq& model, const Int32Array& ids, const Int64Array&
 
 py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets, const Int32Array& target_ids,
                  const Int64Array& target_offsets, bool return_attention) {
-  const Ragged source = ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
-  const Ragged target =
-      ragged(target_ids, target_offsets, "target_ids", model.target_vocab_size(), model.max_positions());
-  if (source.batch_size != target.batch_size) {
-    throw std::invalid_argument("target_offsets has " + std::to_string(target.batch_size) +
-                                " sequences; expected as many as offsets, " + std::to_string(source.batch_size));
-  }
+  const Ragged source = source_of(model, ids, offsets);
+  const Ragged target = target_of(model, target_ids, target_offsets, source.batch_size);
   FloatArray logits({target_ids.size(), static_cast<py::ssize_t>(model.target_vocab_size())});
   float* to = logits.mutable_data();
   const bool attends = return_attention && model.attends();
@@ -87,25 +81,19 @@ py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& 
   return py::make_tuple(logits, attention);
 }
 
-py::list generate(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets, const py::dict& options) {
-  const Ragged source = ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
-  const SearchOptions parsed = parse_search_options(options);
-  if (parsed.start_id >= model.target_vocab_size()) {
-    throw std::invalid_argument("start_id is " + std::to_string(parsed.start_id) + "; expected an id below " +
-                                std::to_string(model.target_vocab_size()));
-  }
-  if (model.max_positions() > 0 && parsed.max_length - 1 > model.max_positions()) {
-    throw std::invalid_argument("max_length is " + std::to_string(parsed.max_length) +
-                                "; the model has positions for " + std::to_string(model.max_positions()));
-  }
-  std::vector<std::vector<Hypothesis>> results;
-  run_interruptibly([&](Cancellation& cancellation) { results = model.generate(source, parsed, cancellation); });
-  return hypotheses_to_python(results);
-}
+}  // namespace
 
 void register_models(py::module_& m) {
-  py::class_<Seq2Seq>(m, "Seq2Seq");
-  register_seq2seq<RecurrentSeq2Seq>(m, "RecurrentSeq2Seq", recurrent_config);
+  using py::arg;
+  py::class_<Seq2Seq>(m, "Seq2Seq")
+      .def("encode", &encode, arg("ids"), arg("offsets"))
+      .def("decode", &decode, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"),
+           arg("return_attention") = false)
+      .def("score", &score, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"), arg("following"))
+      .def("generate", &generate, arg("ids"), arg("offsets"), arg("options"), arg("outputs") = py::none());
+  py::class_<RecurrentSeq2Seq, Seq2Seq>(m, "RecurrentSeq2Seq")
+      .def(model_constructor<RecurrentSeq2Seq>(recurrent_config), arg("config"), arg("tensors"));
+  register_generation(m);
 }
 
 }  // namespace fastseq::bindings

@@ -1,4 +1,5 @@
 // Transformers of every kind, from their descriptions.
+#include "generation.h"
 #include "model_arguments.h"
 #include "models/transformer_seq2seq.h"
 
@@ -91,14 +92,12 @@ TransformerEncoderConfig encoder_config(const py::dict& config) {
   return c;
 }
 
-Ragged prompts(const TransformerLanguageModel& model, const Int32Array& ids, const Int64Array& offsets) {
-  const Ragged view = ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
-  for (int64_t b = 0; b < view.batch_size; ++b) {
-    if (view.length(b) == 0) {
+void require_prompts(const Int32Array& ids, const Int64Array& offsets) {
+  for (int64_t b = 0; b < require_offsets(offsets, "offsets", ids.size()); ++b) {
+    if (offsets.at(b) == offsets.at(b + 1)) {
       throw std::invalid_argument("ids[" + std::to_string(b) + "] is empty; expected at least one token");
     }
   }
-  return view;
 }
 
 FloatArray prompt_logits(const TransformerLanguageModel& model, const Int32Array& ids, const Int64Array& offsets) {
@@ -111,9 +110,9 @@ FloatArray prompt_logits(const TransformerLanguageModel& model, const Int32Array
 }
 
 py::list continue_prompts(const TransformerLanguageModel& model, const Int32Array& ids, const Int64Array& offsets,
-                          const py::dict& options) {
-  prompts(model, ids, offsets);
-  return generate(model, ids, offsets, options);
+                          const py::dict& options, const std::optional<py::dict>& outputs) {
+  require_prompts(ids, offsets);
+  return generate(model, ids, offsets, options, outputs);
 }
 
 /// A batch for an encoder, with the type of each token, or null for 0.
@@ -168,11 +167,12 @@ FloatArray head_logits(const TransformerEncoder& model, const Int32Array& ids, c
 
 void register_transformers(py::module_& m) {
   using py::arg;
-  register_seq2seq<TransformerSeq2Seq>(m, "TransformerSeq2Seq", seq2seq_config);
+  py::class_<TransformerSeq2Seq, Seq2Seq>(m, "TransformerSeq2Seq")
+      .def(model_constructor<TransformerSeq2Seq>(seq2seq_config), arg("config"), arg("tensors"));
   py::class_<TransformerLanguageModel, Seq2Seq>(m, "TransformerLanguageModel")
       .def(model_constructor<TransformerLanguageModel>(decoder_config), arg("config"), arg("tensors"))
       .def("logits", &prompt_logits, arg("ids"), arg("offsets"))
-      .def("generate", &continue_prompts, arg("ids"), arg("offsets"), arg("options"));
+      .def("generate", &continue_prompts, arg("ids"), arg("offsets"), arg("options"), arg("outputs") = py::none());
   py::class_<TransformerEncoder>(m, "TransformerEncoder")
       .def(model_constructor<TransformerEncoder>(encoder_config), arg("config"), arg("tensors"))
       .def("encode", &encode_tokens, arg("ids"), arg("offsets"), arg("token_types").none(true))

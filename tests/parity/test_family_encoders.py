@@ -28,6 +28,20 @@ BERT: dict[str, Any] = {
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("Bert", BERT),
+    "roberta": ("Roberta", BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
+    "xlm-roberta": ("XLMRoberta", BERT | {"pad_token_id": 1, "type_vocab_size": 1, "hidden_act": "gelu_new"}),
+    "distilbert": (
+        "DistilBert",
+        {"vocab_size": 71, "dim": 24, "n_layers": 2, "n_heads": 3, "hidden_dim": 37, "max_position_embeddings": 40},
+    ),
+    "electra": ("Electra", BERT | {"embedding_size": 10}),
+    "electra-wide": ("Electra", BERT | {"embedding_size": 24, "num_hidden_layers": 1}),
+    "mpnet": ("MPNet", {name: value for name, value in BERT.items() if name != "type_vocab_size"}),
+    "albert": ("Albert", BERT | {"embedding_size": 10, "num_hidden_layers": 3}),
+    "albert-groups": (
+        "Albert",
+        BERT | {"embedding_size": 24, "num_hidden_layers": 4, "num_hidden_groups": 2, "inner_group_num": 2},
+    ),
     "bert-relu": ("Bert", BERT | {"hidden_act": "relu", "num_attention_heads": 4, "layer_norm_eps": 1e-5}),
 }
 TASKS = {

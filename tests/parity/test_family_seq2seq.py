@@ -46,6 +46,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         | {"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 83, "encoder_layers": 1}
         | {"activation_function": "relu", "tie_word_embeddings": False},
     ),
+    "bart": ("Bart", BART_LIKE | {"scale_embedding": True}),
+    "mbart": ("MBart", BART_LIKE | {"activation_function": "relu", "scale_embedding": True}),
+    "m2m_100": ("M2M100", BART_LIKE | {"scale_embedding": True, "d_model": 36}),
+    "pegasus": ("Pegasus", BART_LIKE | {"scale_embedding": True, "activation_function": "gelu_new"}),
     "t5": ("T5", T5 | {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 12}),
     "t5-v1.1": ("T5", T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "num_decoder_layers": 1}),
     "mt5": ("MT5", T5 | {"feed_forward_proj": "gated-silu", "d_kv": 8}),

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from fastseq import _backend
 from fastseq.models.bound import BoundTensors
+from fastseq.models.generation import GenerationDefaults
 from fastseq.models.ragged import Offsets
 from fastseq.models.tensors import check_tensors
+from fastseq.search import GenerationConfig
 
 __all__ = ["Floats", "Model", "split"]
 
@@ -31,13 +33,22 @@ class Model:
     backend : {"native", "numpy"}, optional
         The active one by default.
     folder : Path, optional
+    defaults : GenerationDefaults, optional
     """
 
     task: str
+    _defaults: GenerationDefaults  # only of models that generate
 
     def __init__(
-        self, config: Any, tensors: Mapping[str, Any], backend: str | None = None, folder: Path | None = None
+        self,
+        config: Any,
+        tensors: Mapping[str, Any],
+        backend: str | None = None,
+        folder: Path | None = None,
+        defaults: GenerationDefaults | None = None,
     ) -> None:
+        if defaults is not None:
+            self._defaults = defaults
         self._backend = _backend.active_name() if backend is None else backend
         self._folder = folder
         functions = _backend.get(self._backend)
@@ -57,6 +68,11 @@ class Model:
     def folder(self) -> Path | None:
         """The folder it was read from, if there is one."""
         return self._folder
+
+    @property
+    def generation_config(self) -> GenerationConfig | None:
+        """What `generate` does unless it is told otherwise; None if the model generates nothing."""
+        return self._defaults.config if hasattr(self, "_defaults") else None
 
 
 def split(rows: NDArray[Any], offsets: Offsets) -> list[NDArray[Any]]:

@@ -11,8 +11,8 @@ import numpy as np
 from fastseq.models.base import Floats, Model, split
 from fastseq.models.generation import GenerationDefaults
 from fastseq.models.kinds import DecoderConfig
-from fastseq.models.ragged import Ids, Offsets, ragged
-from fastseq.search import Generation, GenerationConfig, Hypothesis
+from fastseq.models.ragged import Ids, Offsets, check_positions, ragged
+from fastseq.search import Generation, GenerationConfig, Outputs
 
 __all__ = ["DecoderModel"]
 
@@ -62,11 +62,10 @@ class DecoderModel(Model):
         folder: Path | None = None,
         defaults: GenerationDefaults | None = None,
     ) -> None:
-        super().__init__(config, tensors, backend, folder)
+        start, end = config.bos_token_id, config.eos_token_id
+        defaults = defaults or GenerationDefaults(GenerationConfig(), start_id=start, eos_ids=(end,))
+        super().__init__(config, tensors, backend, folder, defaults)
         self._config = config
-        self._defaults = defaults or GenerationDefaults(
-            GenerationConfig(), start_id=config.bos_token_id, eos_ids=(config.eos_token_id,)
-        )
 
     @property
     def config(self) -> DecoderConfig:
@@ -83,11 +82,6 @@ class DecoderModel(Model):
         """Number of token ids."""
         return self._config.decoder.vocab_size
 
-    @property
-    def generation_config(self) -> GenerationConfig:
-        """What `generate` does unless it is told otherwise."""
-        return self._defaults.config
-
     def generate(self, input_ids: Any, lengths: Any = None, **options: Any) -> list[Generation]:
         """Search the most probable continuation of each prompt.
 
@@ -99,7 +93,8 @@ class DecoderModel(Model):
             Of the rows of a 2-D array.
         **options
             Fields of `GenerationConfig`, and `eos_token_id`. The prompt counts in `max_length` and `min_length`, and
-            not in `max_new_tokens` and `min_new_tokens`.
+            not in `max_new_tokens` and `min_new_tokens`. Also `return_token_log_probs`, `return_logits` and
+            `return_top_logits`, see `Hypothesis`.
 
         Returns
         -------
@@ -112,7 +107,10 @@ class DecoderModel(Model):
             If an id, a length or an option is wrong, or there are too few positions.
         """
         ids, offsets = self._prompts(input_ids, lengths)
-        defaults = self._defaults.override(options)
+        outputs, fields = Outputs.split(options)
+        if outputs.attention or outputs.trace:
+            raise ValueError("return_attention and return_trace are for models that attend to a source")
+        defaults = self._defaults.override(fields)
         defaults.resolve(self.vocab_size)
         searches: dict[tuple[int, int], list[int]] = {}  # prompts by their limits
         for b, size in enumerate(np.diff(offsets)):
@@ -122,9 +120,10 @@ class DecoderModel(Model):
             limits = defaults.override({"max_new_tokens": new_tokens, "min_new_tokens": at_least})
             prompts = [ids[offsets[b] : offsets[b + 1]] for b in rows]
             bounds = np.cumsum([0, *map(len, prompts)])
-            answers = self._core.generate(np.concatenate(prompts), bounds, limits.resolve(self.vocab_size))
+            search = limits.resolve(self.vocab_size)
+            answers = self._core.generate(np.concatenate(prompts), bounds, search, outputs.resolve())
             for b, answer in zip(rows, answers, strict=True):
-                generations[b] = Generation([Hypothesis(*hypothesis) for hypothesis in answer])
+                generations[b] = Generation.from_answers(answer)
         return [generation for generation in generations if generation is not None]
 
     def logits(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
@@ -173,10 +172,7 @@ class DecoderModel(Model):
 
     def _read(self, input_ids: Any, lengths: Any) -> tuple[Ids, Offsets]:
         ids, offsets = ragged(input_ids, lengths, self.vocab_size, "input_ids")
-        limit = self._config.position_limit
-        for b, length in enumerate(np.diff(offsets) if limit is not None else ()):
-            if length > limit:
-                raise ValueError(f"input_ids[{b}] has {length} tokens; expected at most {limit}, the model's positions")
+        check_positions(offsets, self._config.position_limit, "input_ids")
         return ids, offsets
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastseq.models.base import Floats, Model, split
 from fastseq.models.kinds import EncoderConfig
-from fastseq.models.ragged import Ids, Offsets, ragged
+from fastseq.models.ragged import Ids, Offsets, check_positions, ragged
 
 __all__ = ["EncoderModel"]
 
@@ -79,11 +79,6 @@ class EncoderModel(Model):
         """Number of token ids."""
         return self._config.encoder.vocab_size
 
-    @property
-    def generation_config(self) -> None:
-        """None: it generates nothing."""
-        return
-
     def encode(self, input_ids: Any, token_type_ids: Any = None, lengths: Any = None) -> list[Floats]:
         """Return the encoder's output for each sequence, (length, hidden_size).
 
@@ -139,10 +134,7 @@ class EncoderModel(Model):
         self, input_ids: Any, token_type_ids: Any, lengths: Any
     ) -> tuple[Ids, Offsets, NDArray[np.int32] | None]:
         ids, offsets = ragged(input_ids, lengths, self.vocab_size, "input_ids")
-        limit = self._config.max_positions
-        for b, length in enumerate(np.diff(offsets) if limit else ()):
-            if length > limit:
-                raise ValueError(f"input_ids[{b}] has {length} tokens; expected at most {limit}, the model's positions")
+        check_positions(offsets, self._config.max_positions, "input_ids")
         if token_type_ids is None:
             return ids, offsets, None
         types, bounds = ragged(token_type_ids, lengths, max(1, self._config.encoder.token_types), "token_type_ids")

@@ -6,32 +6,35 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from fastseq.models.bound import BoundTensors
-from fastseq.models.config import Seq2SeqConfig
-from fastseq.models.decoder import DecoderModel
-from fastseq.models.encoder import EncoderModel
+from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
+from fastseq.models.config import ModelConfig, Seq2SeqConfig
+from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.published import FAMILIES, load_published
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
+from fastseq.models.recurrent_stack import RecurrentStackConfig
 from fastseq.models.seq2seq import Seq2SeqModel
 from fastseq.models.tensors import check_tensors
 from fastseq.models.transformer import TransformerSeq2SeqConfig
-from fastseq.text import Vocabulary
+from fastseq.text import Vocabulary, WordTokenizer
 from fastseq.weights import WEIGHT_FILES, find_weights, open_weights, write_safetensors
 
-__all__ = ["AnyModel", "load_model", "save_model"]
-
-AnyModel: TypeAlias = Seq2SeqModel | EncoderModel | DecoderModel
+__all__ = ["load_model", "save_model"]
 
 FORMAT, FORMAT_VERSION = "fastseq", 1
 CONFIG_FILE, TENSOR_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocab.json"
-_CONFIGS: dict[str, type[Seq2SeqConfig]] = {
-    config.model_type: config for config in (RecurrentSeq2SeqConfig, TransformerSeq2SeqConfig)
+_MODELS: dict[type[ModelConfig], Any] = {
+    RecurrentSeq2SeqConfig: Seq2SeqModel,
+    TransformerSeq2SeqConfig: Seq2SeqModel,
+    RecurrentClassifierConfig: RecurrentClassifier,
+    RecurrentLanguageModelConfig: RecurrentLanguageModel,
 }
+_CONFIGS = {config.model_type: config for config in _MODELS}
 
 
-def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> AnyModel:
+def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> Any:
     """Read a model folder: one of ours, or one that Hugging Face's transformers has saved.
 
     Nothing in the folder is run: it may come from anywhere.
@@ -49,7 +52,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
 
     Returns
     -------
-    Seq2SeqModel, EncoderModel or DecoderModel
+    Seq2SeqModel, EncoderModel, DecoderModel, RecurrentClassifier or RecurrentLanguageModel
+        As `model_type` in the configuration says.
 
     Raises
     ------
@@ -77,26 +81,22 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     if weights is None or missing:
         raise FileNotFoundError(f"model folder {str(folder)!r} has no {' and no '.join(missing)}")
     values = _read_object(folder / CONFIG_FILE)
-    if values.get("format") == FORMAT or ("format" in values and values.get("model_type") not in FAMILIES):
-        return _load_ours(folder, weights, values, backend)
-    return load_published(folder, weights, values, _read_object, backend)
-
-
-def _load_ours(folder: Path, weights: Path, values: dict[str, Any], backend: str | None) -> Seq2SeqModel:
+    if "format" not in values or values.get("model_type") in FAMILIES:
+        return load_published(folder, weights, values, _read_object, backend)
     config = _parse_config(folder / CONFIG_FILE, values)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
     stored = open_weights(folder)
     try:
-        return Seq2SeqModel(config, BoundTensors(config, stored), vocabulary, backend, folder)
+        return _MODELS[type(config)](config, BoundTensors(config, stored), vocabulary, backend)
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from None
 
 
 def save_model(
     path: str | os.PathLike[str],
-    config: Seq2SeqConfig,
+    config: ModelConfig,
     tensors: Mapping[str, Any],
-    vocabulary: Vocabulary | None = None,
+    vocabulary: Vocabulary | WordTokenizer | None = None,
     dtype: str = "float32",
 ) -> None:
     """Write a model folder that `load_model` reads.
@@ -105,10 +105,11 @@ def save_model(
     ----------
     path : str or path
         The folder; it is made if it is not there.
-    config : Seq2SeqConfig
+    config : ModelConfig
     tensors : mapping of str to float array
         Named and shaped as ``config.tensor_shapes()`` says.
-    vocabulary : Vocabulary, optional
+    vocabulary : Vocabulary or WordTokenizer, optional
+        The first for encoder-decoders, the second for the others.
     dtype : {"float32", "float16"}
         What the weights are stored as.
 
@@ -142,7 +143,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _parse_config(path: Path, values: dict[str, Any]) -> Seq2SeqConfig:
+def _parse_config(path: Path, values: dict[str, Any]) -> ModelConfig:
     if values.get("format") != FORMAT:
         raise ValueError(f"{path}: format is {str(values.get('format'))[:60]!r}; expected {FORMAT!r}")
     if values.get("format_version") != FORMAT_VERSION:
@@ -158,10 +159,10 @@ def _parse_config(path: Path, values: dict[str, Any]) -> Seq2SeqConfig:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _read_vocabulary(path: Path, config: Seq2SeqConfig) -> Vocabulary | None:
+def _read_vocabulary(path: Path, config: ModelConfig) -> Vocabulary | WordTokenizer | None:
     if not path.is_file():
         return None
-    vocabulary = Vocabulary.read(path)
+    vocabulary = Vocabulary.read(path) if isinstance(config, Seq2SeqConfig) else WordTokenizer.read(path)
     try:
         _check_sizes(vocabulary, config)
     except ValueError as error:
@@ -169,10 +170,16 @@ def _read_vocabulary(path: Path, config: Seq2SeqConfig) -> Vocabulary | None:
     return vocabulary
 
 
-def _check_sizes(vocabulary: Vocabulary, config: Seq2SeqConfig) -> None:
-    for side, tokens, size in (
-        ("source", vocabulary.source, config.source_vocab_size),
-        ("target", vocabulary.target, config.target_vocab_size),
-    ):
+def _check_sizes(vocabulary: Vocabulary | WordTokenizer, config: ModelConfig) -> None:
+    if isinstance(config, Seq2SeqConfig) and isinstance(vocabulary, Vocabulary):
+        sides = [
+            ("source ", vocabulary.source, "source_vocab_size", config.source_vocab_size),
+            ("target ", vocabulary.target, "target_vocab_size", config.target_vocab_size),
+        ]
+    elif isinstance(config, RecurrentStackConfig) and isinstance(vocabulary, WordTokenizer):
+        sides = [("", vocabulary.tokens, "vocab_size", config.vocab_size)]
+    else:
+        raise ValueError(f"vocabulary is a {type(vocabulary).__name__}, which {type(config).__name__} does not take")
+    for side, tokens, field, size in sides:
         if len(tokens) != size:
-            raise ValueError(f"{len(tokens)} {side} tokens; expected {side}_vocab_size = {size}")
+            raise ValueError(f"{len(tokens)} {side}tokens; expected {field} = {size}")

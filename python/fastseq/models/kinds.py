@@ -26,8 +26,8 @@ class EncoderDecoderConfig:
     output_bias : bool
     logits_scale : float, default 1.0
         Of what the output layer reads.
-    bos_token_id, eos_token_id : int
-        What the decoder reads first, and what ends a sequence.
+    pad_token_id, bos_token_id, eos_token_id : int
+        Padding, what the decoder reads first, and what ends a sequence.
     """
 
     backend_class: ClassVar[str] = "TransformerSeq2Seq"
@@ -39,6 +39,7 @@ class EncoderDecoderConfig:
     tie_output: bool
     output_bias: bool
     logits_scale: float = 1.0
+    pad_token_id: int
     bos_token_id: int
     eos_token_id: int
 

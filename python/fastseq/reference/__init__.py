@@ -8,18 +8,24 @@ from fastseq.reference.activations import exp, gelu, relu, sigmoid, silu, tanh
 from fastseq.reference.attention import additive_attention, multiplicative_attention, scaled_dot_product_attention
 from fastseq.reference.linear import Linear, embedding, linear
 from fastseq.reference.models import (
+    Decoding,
+    Ensemble,
     RecurrentSeq2Seq,
     TransformerEncoder,
     TransformerLanguageModel,
     TransformerSeq2Seq,
 )
 from fastseq.reference.norm import layer_norm, rms_norm
+from fastseq.reference.quantize import quantize_rows
 from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
 from fastseq.reference.search import BeamSearch, GreedySearch
 from fastseq.reference.softmax import log_softmax, log_softmax_topk, softmax
+from fastseq.reference.variants import VariantRecurrent
 
 __all__ = [
     "BeamSearch",
+    "Decoding",
+    "Ensemble",
     "GreedySearch",
     "Linear",
     "Recurrent",
@@ -27,6 +33,7 @@ __all__ = [
     "TransformerEncoder",
     "TransformerLanguageModel",
     "TransformerSeq2Seq",
+    "VariantRecurrent",
     "additive_attention",
     "embedding",
     "exp",
@@ -38,6 +45,7 @@ __all__ = [
     "log_softmax_topk",
     "lstm_cell",
     "multiplicative_attention",
+    "quantize_rows",
     "relu",
     "rms_norm",
     "rnn_cell",

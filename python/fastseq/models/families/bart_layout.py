@@ -85,6 +85,7 @@ def read_bart_layout(
         shared_embedding=not separate_embeddings,
         tie_output=fields.flag("tie_word_embeddings", True),
         output_bias="final_logits_bias" in stored,
+        pad_token_id=pad,
         bos_token_id=fields.token("decoder_start_token_id", eos_token_id),
         eos_token_id=fields.first_token("eos_token_id", eos_token_id),
     )

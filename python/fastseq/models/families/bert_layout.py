@@ -89,7 +89,9 @@ def _labels(fields: Fields, task: str) -> dict[int, str]:
     return {0: "LABEL_0"}
 
 
-def bert_stack(fields: Fields, *, position_offset: int = 0, token_types: int = 2) -> StackConfig:
+def bert_stack(
+    fields: Fields, *, position_offset: int = 0, token_types: int = 2, activation: str = "gelu"
+) -> StackConfig:
     """Return the description of an encoder by the field names that BERT has."""
     hidden, heads = fields.size("hidden_size"), fields.size("num_attention_heads")
     head_size = fields.head_size(hidden, heads)
@@ -103,7 +105,7 @@ def bert_stack(fields: Fields, *, position_offset: int = 0, token_types: int = 2
         num_heads=heads,
         head_size=head_size,
         intermediate_size=fields.size("intermediate_size"),
-        activation=fields.activation("hidden_act", "gelu"),
+        activation=fields.activation("hidden_act", activation),
         norm="layer",
         norm_eps=fields.number("layer_norm_eps", 1e-12),
         norm_first=False,

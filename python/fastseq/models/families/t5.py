@@ -29,6 +29,7 @@ def _read(model_type: str, fields: Fields, stored: Collection[str]) -> Blueprint
         tie_output=tied,
         output_bias=False,
         logits_scale=encoder.hidden_size**-0.5 if scaled else 1.0,
+        pad_token_id=fields.token("pad_token_id", 0),
         bos_token_id=fields.token("decoder_start_token_id", fields.token("pad_token_id", 0)),
         eos_token_id=fields.first_token("eos_token_id", 1),
     )

@@ -96,6 +96,7 @@ class Stack:
         """
         first = past[0].keys.shape[2] if past else 0
         x = self._embed(ids, first, token_types)
+        mask = self._mask(first, ids.shape[1], is_causal)
         extended: list[KeysValues] = []
         weights = None
         for i, (layer, before) in enumerate(zip(self.config["layers"], past, strict=True)):
@@ -106,9 +107,7 @@ class Stack:
                 new = self._keys_values(f"{name}.self_attn", y)
                 keys = np.concatenate((before.keys, new.keys), axis=2)
                 extended.append(KeysValues(keys, np.concatenate((before.values, new.values), axis=2)))
-                bias = self._relative_bias(first, y.shape[1])
-                causal = is_causal and y.shape[1] > 1
-                return self._attend(f"{name}.self_attn", y, extended[-1], causal, bias)
+                return self._attend(f"{name}.self_attn", y, extended[-1], mask)
 
             x = self._residual(f"{name}.norm1", x, self_attention)
             if on is not None:
@@ -175,19 +174,20 @@ class Stack:
     def _keys_values(self, name: str, x: Array) -> KeysValues:
         return KeysValues(self._project(name, 1, x), self._project(name, 2, x))
 
-    def _attend(self, name: str, x: Array, on: KeysValues, is_causal: bool = False, bias: Array | None = None) -> Array:
+    def _attend(self, name: str, x: Array, on: KeysValues, mask: Array | None = None) -> Array:
         query, scale = self._project(name, 0, x), self.config["attention_scale"]
-        heads = scaled_dot_product_attention(query, on.keys, on.values, bias, is_causal, scale)
+        heads = scaled_dot_product_attention(query, on.keys, on.values, mask, False, scale)
         return self._dense(f"{name}.out_proj", heads.swapaxes(1, 2).reshape(*x.shape[:2], self.heads * self.head_size))
 
-    def _relative_bias(self, first: int, count: int) -> Array | None:
-        """Biases (heads, T, keys) of the scores of T queries from `first` on: those of the distance key - query."""
+    def _mask(self, first: int, count: int, is_causal: bool) -> Array | None:
+        """What is added to the scores (heads, T, keys) of T queries from `first` on, or which keys they see."""
+        distance = np.arange(first + count) - np.arange(first, first + count)[:, None]  # key - query
+        visible: Array | None = distance <= 0 if is_causal and count > 1 else None
         most = self.config["relative_positions"]
         if not most:
-            return None
-        distance = np.arange(first + count) - np.arange(first, first + count)[:, None]
+            return visible
         bias: Array = self.tensors[f"{self.part}.relative_bias.weight"][:, np.clip(distance, -most, most) + most]
-        return bias
+        return bias if visible is None else np.where(visible, bias, bias.dtype.type(-np.inf))
 
     def _mean_weights(self, name: str, x: Array, on: KeysValues) -> Array:
         """Attention weights (r, T, S), the mean over the heads."""

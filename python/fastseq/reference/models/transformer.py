@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 
 from fastseq.reference.linear import linear
-from fastseq.reference.models.seq2seq import Answer, Array, Seq2Seq, groups, positions_of
+from fastseq.reference.models.ragged import groups, positions
+from fastseq.reference.models.seq2seq import Array, Seq2Seq
 from fastseq.reference.models.stack import ACTIVATIONS, KeysValues, Stack, by_rows
 
 __all__ = ["TransformerEncoder", "TransformerLanguageModel", "TransformerSeq2Seq"]
+
+# Rows that pass through the layers together.
+_GROUP_ROWS = 256
 
 
 @dataclass
@@ -21,11 +25,13 @@ class TransformerState:
     memory: Array  # (r, S, hidden)
     cross: list[KeysValues] | None  # a layer each, of the memory
     past: list[KeysValues]  # a layer each, of the tokens read so far
+    first: Array | None = None  # (r,): what the next step reads in place of a start token
 
     def select(self, rows: Array) -> TransformerState:
         """Return the state whose row i is row ``rows[i]`` of this one."""
         cross = None if self.cross is None else [pair.select(rows) for pair in self.cross]
-        return TransformerState(self.memory[rows], cross, [pair.select(rows) for pair in self.past])
+        first = None if self.first is None else self.first[rows]
+        return TransformerState(self.memory[rows], cross, [pair.select(rows) for pair in self.past], first)
 
 
 class _Output:
@@ -53,8 +59,8 @@ class TransformerSeq2Seq(Seq2Seq[TransformerState]):
 
     def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
         target = tensors["decoder.embedding.weight"]
-        super().__init__(config, tensors, config["encoder"]["hidden_size"], len(target), target.dtype)
         source = target if config["shared_embedding"] else tensors["encoder.embedding.weight"]
+        super().__init__(config, tensors, config["encoder"]["hidden_size"], (len(source), len(target)), target.dtype)
         self.encoder = Stack(config["encoder"], tensors, "encoder", source)
         self.decoder = Stack(config["decoder"], tensors, "decoder", target)
         self.output = _Output(config, tensors)
@@ -77,6 +83,8 @@ class TransformerSeq2Seq(Seq2Seq[TransformerState]):
 class TransformerLanguageModel(Seq2Seq[TransformerState]):
     """A decoder alone: its "source" is a prompt, and what is generated continues it.
 
+    The last token of the prompt stands in place of a start token.
+
     Parameters
     ----------
     config, tensors
@@ -85,40 +93,47 @@ class TransformerLanguageModel(Seq2Seq[TransformerState]):
 
     def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
         weight = tensors["decoder.embedding.weight"]
-        super().__init__(config, tensors, config["decoder"]["hidden_size"], len(weight), weight.dtype)
+        sizes = len(weight), len(weight)
+        super().__init__(config, tensors, config["decoder"]["hidden_size"], sizes, weight.dtype)
         self.decoder = Stack(config["decoder"], tensors, "decoder", weight)
         self.output = _Output(config, tensors)
 
+    attends = False
+
     def start(self, source: Array) -> TransformerState:
         """Read all tokens of the prompts (b, S) but the last."""
-        x, past, _ = self.decoder.advance(source[:, :-1], self.decoder.no_past(len(source)), None, is_causal=True)
-        return TransformerState(x, None, past)
-
-    def first_ids(self, source: Array, ids: Array) -> Array:
-        """Return what the first step reads: the last token of each prompt."""
-        last: Array = source[:, -1]
-        return last
+        nothing = self.decoder.no_past(len(source))
+        x, past, _ = self.decoder.advance(source[:, :-1], nothing, None, is_causal=True)
+        return TransformerState(x, None, past, source[:, -1])
 
     def advance(
         self, target: Array, state: TransformerState, return_attention: bool = False
     ) -> tuple[Array, Array | None, TransformerState]:
-        """Read target ids (r, 1)."""
+        """Read target ids (r, T), of which the prompts' last tokens replace the first."""
+        if state.first is not None:
+            target = np.concatenate((state.first[:, None], target[:, 1:]), axis=1)
         x, past, _ = self.decoder.advance(target, state.past, None, is_causal=True)
         return self.output(x), None, TransformerState(state.memory, None, past)
 
+    def encode(self, ids: Array, offsets: Array) -> Array:
+        """Return the hidden states (N, hidden) after each token."""
+        hidden = np.empty((len(ids), self.memory_size), self.dtype)
+        for sentences in groups(offsets, _GROUP_ROWS):
+            places = positions(offsets, sentences)
+            hidden[places] = self.decoder.read(ids[places], is_causal=True)
+        return hidden
+
     def logits(self, ids: Array, offsets: Array) -> Array:
         """Return the logits (N, V) after each token."""
-        logits = np.empty((len(ids), self.vocab_size), self.dtype)
-        for sentences in groups(offsets):
-            positions = positions_of(offsets, sentences)
-            logits[positions] = self.output(self.decoder.read(ids[positions], is_causal=True))
-        return logits
+        return self.output(self.encode(ids, offsets))
 
-    def generate(self, ids: Array, offsets: Array, options: dict[str, Any]) -> list[list[Answer]]:
+    def generate(
+        self, ids: Array, offsets: Array, options: dict[str, Any], outputs: dict[str, Any] | None = None
+    ) -> list[list[tuple[Any, ...]]]:
         """Return for each prompt its hypotheses, best first."""
         for b in np.flatnonzero(np.diff(offsets) == 0):
             raise ValueError(f"ids[{b}] is empty; expected at least one token")
-        return super().generate(ids, offsets, options)
+        return super().generate(ids, offsets, options, outputs)
 
 
 class TransformerEncoder:
@@ -138,10 +153,10 @@ class TransformerEncoder:
     def encode(self, ids: Array, offsets: Array, token_types: Array | None) -> Array:
         """Return the output (N, hidden) for ids (N,) of the sequences that `offsets` (B + 1,) bound."""
         output = np.empty((len(ids), self.config["encoder"]["hidden_size"]), self.stack.dtype)
-        for sentences in groups(offsets):
-            positions = positions_of(offsets, sentences)
-            types = None if token_types is None else token_types[positions]
-            output[positions] = self.stack.read(ids[positions], types)
+        for sentences in groups(offsets, _GROUP_ROWS):
+            places = positions(offsets, sentences)
+            types = None if token_types is None else token_types[places]
+            output[places] = self.stack.read(ids[places], types)
         return output
 
     def logits(self, ids: Array, offsets: Array, token_types: Array | None) -> Array:
