@@ -183,5 +183,5 @@ def test_a_folder_is_classified_by_the_pipeline_and_the_command(
         [logits] = model.logits([TOKENIZER.encode(text)])
         assert result["label"] == config.labels[int(logits.argmax())]
         assert result["score"] == pytest.approx(float(fastseq.functional.softmax(logits).max()), abs=1e-6)
-    assert main(["classify", "--model", str(tmp_path), texts[0]]) == 0
+    assert main(["classify", "--model", str(tmp_path), "--text", texts[0]]) == 0
     assert capsys.readouterr().out == f"{results[0]['label']}\t{results[0]['score']:.4f}\n"
