@@ -1,7 +1,7 @@
 """Search the documentation of Python's standard library by what its functions do.
 
-The text is on every machine: the docstrings of some modules. Each becomes a vector by all-MiniLM-L6-v2; a question finds
-the nearest, whatever words it uses.
+The text is on every machine: the docstrings of some modules. Each becomes a vector by all-MiniLM-L6-v2; a question
+finds the nearest, whatever words it uses.
 
     pip install 'fastseq-cpu[text]'
     python examples/semantic_search.py --model sentence-transformers/all-MiniLM-L6-v2 "how do I run a program?"
