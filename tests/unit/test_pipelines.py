@@ -39,11 +39,12 @@ def test_an_endless_stream_is_read_as_it_is_needed(folders: dict[str, Path], mon
     results = classify(endless())
     first = [next(results) for _ in range(5)]
     assert len(taken) == 8
-    assert first == (classify(SENTENCES[:2]) * 3)[:5]
+    assert [result["label"] for result in first] == [result["label"] for result in (classify(SENTENCES[:2]) * 3)[:5]]
 
 
 def test_the_order_is_that_of_the_inputs(folders: dict[str, Path]) -> None:
-    classify = fastseq.pipeline("text-classification", folders["text-classification"], batch_size=3)
+    folder = folders["text-classification"]
+    classify = fastseq.pipeline("text-classification", folder, batch_size=3, backend="native")
     texts = [SENTENCES[i % 3][: 3 + 7 * i % 40] for i in range(12)]
     assert classify(texts) == [classify([text])[0] for text in texts]
     assert classify([]) == []
@@ -108,7 +109,12 @@ def test_a_progress_bar_where_it_is_asked_for(folders: dict[str, Path], capsys: 
             "question of the input is empty",
         ),
         ("question-answering", lambda p: p(question="a", context=""), ValueError, "the context of the input is empty"),
-        ("question-answering", lambda p: p(question=["a"], context=["a", "b"]), ValueError, "1 questions, 2 contexts"),
+        (
+            "question-answering",
+            lambda p: p(question=["a"], context=["a", "b"]),
+            ValueError,
+            "1 questions and 2 contexts",
+        ),
         ("question-answering", lambda p: p(question="a", context="b", max_seq_len=100), ValueError, "expected 1 to 64"),
         ("translation", lambda p: p("a", num_beams=0), ValueError, "num_beams is 0"),
         ("translation", lambda p: p("a", tgt_lang="nld"), ValueError, "language 'nld' is unknown"),
