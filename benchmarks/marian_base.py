@@ -56,8 +56,10 @@ def write_marian_base(folder: Path, seed: int = 0) -> Path:
 def _random(generator: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Large enough that the next token depends on everything; norms near 1."""
     numbers = generator.standard_normal(shape, np.float32)
-    if "norm" in name and name.endswith("weight"):
-        return 1 + np.float32(0.1) * numbers
     if len(shape) < 2:
-        return np.float32(0.05) * numbers
-    return numbers * np.float32(0.05 if "shared" in name else 2 / shape[1] ** 0.5)
+        mean, deviation = (1.0, 0.1) if "norm" in name and name.endswith("weight") else (0.0, 0.05)
+    else:
+        mean, deviation = 0.0, 0.05 if "shared" in name else 2 / shape[1] ** 0.5
+    numbers *= np.float32(deviation)
+    numbers += np.float32(mean)
+    return numbers

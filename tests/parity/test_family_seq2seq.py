@@ -27,8 +27,9 @@ BART_LIKE: dict[str, Any] = {
     "encoder_ffn_dim": 40,
     "decoder_ffn_dim": 36,
     "max_position_embeddings": 40,
+    "forced_eos_token_id": None,
 }
-MARIAN = BART_LIKE | {"pad_token_id": 82, "eos_token_id": 0, "decoder_start_token_id": 82, "forced_eos_token_id": None}
+MARIAN = BART_LIKE | {"pad_token_id": 82, "eos_token_id": 0, "decoder_start_token_id": 82}
 T5: dict[str, Any] = {
     "vocab_size": 83,
     "d_model": 24,
