@@ -14,14 +14,25 @@ std::string text(const std::vector<int64_t>& shape) {
 
 }  // namespace
 
-const float* TensorMap::get(const std::string& name, const std::vector<int64_t>& shape) const {
+const Tensor& TensorMap::find(const std::string& name, const std::vector<int64_t>& shape) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) throw std::invalid_argument("tensor " + name + " is missing");
   if (found->second.shape != shape) {
     throw std::invalid_argument("tensor " + name + " has shape " + text(found->second.shape) + "; expected " +
                                 text(shape));
   }
-  return found->second.data;
+  return found->second;
+}
+
+const float* TensorMap::get(const std::string& name, const std::vector<int64_t>& shape) const {
+  const Tensor& tensor = find(name, shape);
+  if (tensor.data == nullptr) throw std::invalid_argument("tensor " + name + " is int8; expected floats");
+  return tensor.data;
+}
+
+WeightView TensorMap::weight(const std::string& name, const std::vector<int64_t>& shape) const {
+  const Tensor& tensor = find(name, shape);
+  return tensor.bytes != nullptr ? WeightView(tensor.bytes, tensor.scales) : WeightView(tensor.data);
 }
 
 Buffer<float> TensorMap::copy(const std::string& name, const std::vector<int64_t>& shape) const {
@@ -34,9 +45,9 @@ Buffer<float> TensorMap::copy(const std::string& name, const std::vector<int64_t
 }
 
 Linear TensorMap::linear(const std::string& name, int64_t out_features, int64_t in_features) const {
-  const float* weight = get(name + ".weight", {out_features, in_features});
+  const WeightView view = weight(name + ".weight", {out_features, in_features});
   const float* bias = has(name + ".bias") ? get(name + ".bias", {out_features}) : nullptr;
-  return Linear(weight, bias, out_features, in_features);
+  return Linear(view, bias, out_features, in_features, compute_type_);
 }
 
 }  // namespace fastseq

@@ -28,7 +28,7 @@ Linear output_layer(const TensorMap& tensors, const TransformerSeq2SeqConfig& co
   const int64_t vocab_size = config.target_vocab_size, hidden = config.hidden_size;
   const float* bias = tensors.has("output.bias") ? tensors.get("output.bias", {vocab_size}) : nullptr;
   const char* weight = config.tie_output ? "decoder.embedding.weight" : "output.weight";
-  return Linear(tensors.get(weight, {vocab_size, hidden}), bias, vocab_size, hidden);
+  return Linear(tensors.weight(weight, {vocab_size, hidden}), bias, vocab_size, hidden, tensors.compute_type());
 }
 
 }  // namespace
@@ -42,10 +42,11 @@ void LayerNorm::forward(const KernelTable& kernels, const float* input, int64_t 
 
 AttentionWeights::AttentionWeights(const TensorMap& tensors, const std::string& name, int64_t hidden)
     : output(tensors.linear(name + ".out_proj", hidden, hidden)) {
-  const float* weight = tensors.get(name + ".in_proj_weight", {3 * hidden, hidden});
+  const WeightView weight = tensors.weight(name + ".in_proj_weight", {3 * hidden, hidden});
   const float* bias = tensors.get(name + ".in_proj_bias", {3 * hidden});
-  query = Linear(weight, bias, hidden, hidden);
-  key_value = Linear(weight + hidden * hidden, bias + hidden, 2 * hidden, hidden);
+  const ComputeType type = tensors.compute_type();
+  query = Linear(weight, bias, hidden, hidden, type);
+  key_value = Linear(weight.from_row(hidden, hidden), bias + hidden, 2 * hidden, hidden, type);
 }
 
 FeedForward::FeedForward(const TensorMap& tensors, const std::string& name, int64_t hidden_size,

@@ -86,7 +86,14 @@ class Linear:
     def forward(self, input: _Floats) -> _Floats: ...
 
 class Recurrent:
-    def __init__(self, cell: str, weights: list[_Weights], bidirectional: bool, residual: bool = False) -> None: ...
+    def __init__(
+        self,
+        cell: str,
+        weights: list[_Weights],
+        bidirectional: bool,
+        residual: bool = False,
+        compute_type: str = "float32",
+    ) -> None: ...
     def forward(
         self,
         input: _Floats,
@@ -108,6 +115,7 @@ class VariantRecurrent:
         hidden_size: int,
         bidirectional: bool,
         residual: bool,
+        compute_type: str = "float32",
     ) -> None: ...
     def forward(
         self,
@@ -142,7 +150,7 @@ class GreedySearch(_Search): ...
 class BeamSearch(_Search): ...
 
 class Seq2Seq:
-    def __init__(self, config: dict[str, Any], tensors: dict[str, _Floats]) -> None: ...
+    def __init__(self, config: dict[str, Any], tensors: dict[str, Any], compute_type: str = "float32") -> None: ...
     def encode(self, ids: NDArray[np.int32], offsets: NDArray[np.int64]) -> _Floats: ...
     def decode(
         self,

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "array.h"
+#include "compute_type.h"
 #include "generation.h"
 #include "model_arguments.h"
 #include "models/recurrent_seq2seq.h"
@@ -96,12 +97,28 @@ TransformerSeq2SeqConfig transformer_config(const py::dict& config) {
   return c;
 }
 
-TensorMap tensor_map(const py::dict& tensors) {
-  TensorMap map;
+using Int8Array = py::array_t<int8_t, py::array::c_style>;
+
+/// Floats, and int8 weights in pairs (values, scale of each row).
+TensorMap tensor_map(const py::dict& tensors, ComputeType compute_type) {
+  TensorMap map(compute_type);
   for (const auto& [name, value] : tensors) {
-    const auto array = value.cast<FloatArray>();
-    Tensor tensor{array.data(), {}};
-    for (py::ssize_t i = 0; i < array.ndim(); ++i) tensor.shape.push_back(array.shape(i));
+    Tensor tensor;
+    const auto set_shape = [&](const py::array& array) {
+      for (py::ssize_t i = 0; i < array.ndim(); ++i) tensor.shape.push_back(array.shape(i));
+    };
+    if (py::isinstance<py::tuple>(value)) {
+      const auto [values, scales] = value.cast<std::pair<Int8Array, FloatArray>>();
+      require_shape(values, "an int8 tensor", {kAny, kAny});
+      require_shape(scales, "scales", {values.shape(0)});
+      tensor.bytes = values.data();
+      tensor.scales = scales.data();
+      set_shape(values);
+    } else {
+      const auto array = value.cast<FloatArray>();
+      tensor.data = array.data();
+      set_shape(array);
+    }
     map.add(name.cast<std::string>(), std::move(tensor));
   }
   return map;
@@ -146,13 +163,14 @@ py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& 
 template <typename Model, typename Config>
 void register_model(py::module_& m, const char* name, Config (*parse)(const py::dict&)) {
   using py::arg;
-  py::class_<Model, Seq2Seq>(m, name).def(py::init([parse](const py::dict& config, const py::dict& tensors) {
-                                            const Config parsed = parse(config);
-                                            const TensorMap map = tensor_map(tensors);
-                                            py::gil_scoped_release release;
-                                            return std::make_unique<Model>(parsed, map);
-                                          }),
-                                          arg("config"), arg("tensors"));
+  py::class_<Model, Seq2Seq>(m, name).def(
+      py::init([parse](const py::dict& config, const py::dict& tensors, const std::string& compute_type) {
+        const Config parsed = parse(config);
+        const TensorMap map = tensor_map(tensors, parse_compute_type(compute_type));
+        py::gil_scoped_release release;
+        return std::make_unique<Model>(parsed, map);
+      }),
+      arg("config"), arg("tensors"), arg("compute_type") = "float32");
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq import _backend
+from fastseq import _backend, _checks
 from fastseq.models.config import Seq2SeqConfig
 from fastseq.models.options import resolve_options
 from fastseq.models.ragged import Ids, Offsets, ragged
@@ -42,6 +42,8 @@ class Seq2SeqModel:
         What the ids mean; pipelines need it.
     backend : {"native", "numpy"}, optional
         The active one by default.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
 
     Raises
     ------
@@ -63,14 +65,18 @@ class Seq2SeqModel:
         tensors: Mapping[str, Any],
         vocabulary: Vocabulary | None = None,
         backend: str | None = None,
+        compute_type: str = "float32",
     ) -> None:
         self._config = config
+        self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
         self._vocabulary = vocabulary
         self._backend = _backend.active_name() if backend is None else backend
         functions = _backend.get(self._backend)
         self._decoding = functions.Decoding
         # Every field is there, None too: the backends know no defaults.
-        self._core = getattr(functions, config.backend_class)(vars(config), check_tensors(config, tensors))
+        self._core = getattr(functions, config.backend_class)(
+            vars(config), check_tensors(config, tensors), compute_type
+        )
 
     @property
     def config(self) -> Seq2SeqConfig:
@@ -89,6 +95,11 @@ class Seq2SeqModel:
         if self._vocabulary is None:
             raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
         return self._vocabulary
+
+    @property
+    def compute_type(self) -> str:
+        """What the weights of dense and recurrent layers are computed in."""
+        return self._compute_type
 
     @property
     def backend(self) -> str:

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from fastseq._checks import Floats, Ints, float32_only, integer, number
+from fastseq import _checks
+from fastseq._checks import Floats, Ints, integer, number
 from fastseq.nn.gates import Activation, parse_activations
-from fastseq.nn.module import Module, Seed, expect_torch, uniform
+from fastseq.nn.module import Module, Seed, compute_type_argument, expect_torch, uniform
 from fastseq.nn.recurrent_input import read_input, ready
 
 __all__ = ["RecurrentLayer", "limit", "norm_shapes"]
@@ -79,7 +80,7 @@ class RecurrentLayer(Module):
         self.reverse = bool(reverse)
         if self.reverse and self.bidirectional:
             raise ValueError(f"{where}: reverse is True; expected False as bidirectional is True")
-        float32_only(where, compute_type)
+        self.compute_type = _checks.compute_type(where, compute_type)
         self._gates = gates
         self._activations = parse_activations(where, activations, len(self._standard), self._num_directions)
         self._standard_activations = parse_activations(where, self._standard, len(self._standard), 1)[0]
@@ -137,7 +138,7 @@ class RecurrentLayer(Module):
         if self._is_standard():
             plain = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             weights = [tuple(self._parameters.get(f"{kind}_{suffix}") for kind in plain) for suffix in self._suffixes()]
-            return backend.Recurrent(self._cell, weights, self.bidirectional, self.residual)
+            return backend.Recurrent(self._cell, weights, self.bidirectional, self.residual, self.compute_type)
         kinds = tuple(self._shapes(1))
         named = [{kind: self._parameters[f"{kind}_{suffix}"] for kind in kinds} for suffix in self._suffixes()]
         rest = [Activation("affine", 1.0)] * 3  # of a cell with fewer
@@ -151,6 +152,7 @@ class RecurrentLayer(Module):
             self.hidden_size,
             self.bidirectional,
             self.residual,
+            self.compute_type,
         )
 
     def _kernel_activations(self) -> list[tuple[Activation, ...]]:
@@ -198,7 +200,7 @@ class RecurrentLayer(Module):
         return batch.output(output), batch.last(h_n), batch.last(c_n)
 
     @classmethod
-    def from_torch(cls: type[Layer], module: Any) -> Layer:
+    def from_torch(cls: type[Layer], module: Any, *, compute_type: str = "float32") -> Layer:
         """Take over the weights of torch.nn's layer of the same name.
 
         Raises
@@ -208,7 +210,7 @@ class RecurrentLayer(Module):
         """
         expect_torch(cls, module)
         options = {name: getattr(module, name) for name in cls._options}
-        layer = cls(module.input_size, module.hidden_size, **options)
+        layer = cls(module.input_size, module.hidden_size, compute_type=compute_type, **options)
         layer.load_state_dict(module.state_dict())
         return layer
 
@@ -217,7 +219,7 @@ class RecurrentLayer(Module):
         plain |= {"residual": False, "reverse": False}
         given = [f"{name}={getattr(self, name)}" for name, default in plain.items() if getattr(self, name) != default]
         given += [f"{name}={value}" for name, (value, default) in self._variant.items() if value != default]
-        return ", ".join([str(self.input_size), str(self.hidden_size), *given])
+        return ", ".join([str(self.input_size), str(self.hidden_size), *given]) + compute_type_argument(self)
 
 
 # The rest of `_variant` shows in the parameters.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseq.reference.models.ragged import groups, positions
+from fastseq.reference.quantize import narrow_tensors
 from fastseq.reference.search import BeamSearch, GreedySearch, make_search
 from fastseq.reference.softmax import log_softmax
 
@@ -42,9 +43,11 @@ AnyState = TypeVar("AnyState", bound=State)
 class Seq2Seq(Generic[AnyState]):
     """An encoder-decoder over ragged batches; subclasses say how one group of equal source length runs."""
 
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Array], memory_size: int) -> None:
+    def __init__(
+        self, config: dict[str, Any], tensors: dict[str, Any], memory_size: int, compute_type: str = "float32"
+    ) -> None:
         self.config = config
-        self.tensors = tensors
+        self.tensors = narrow_tensors(tensors, compute_type)
         self.memory_size = memory_size
         self.dtype = tensors["encoder.embedding.weight"].dtype
 

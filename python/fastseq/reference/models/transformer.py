@@ -55,11 +55,16 @@ class TransformerSeq2Seq(Seq2Seq[TransformerState]):
     config : dict
         The fields of `fastseq.models.TransformerSeq2SeqConfig`.
     tensors : dict of arrays
-        Named as in the model folder, all of one dtype, which is the dtype of the computation.
+        Named as in the model folder, all of one dtype, which is the dtype of the computation; int8 weights as pairs
+        (values, scales).
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights of dense and recurrent layers.
     """
 
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
-        super().__init__(config, tensors, config["hidden_size"])
+    def __init__(self, config: dict[str, Any], tensors: dict[str, Any], compute_type: str = "float32") -> None:
+        if config["tie_output"]:
+            tensors = tensors | {"output.weight": tensors["decoder.embedding.weight"]}
+        super().__init__(config, tensors, config["hidden_size"], compute_type)
         self.heads = config["num_heads"]
         self.head_size = config["hidden_size"] // self.heads
         self.scale = self.head_size**-0.5
@@ -102,8 +107,7 @@ class TransformerSeq2Seq(Seq2Seq[TransformerState]):
             attention = weights
         if self.config["norm_first"]:
             x = self._norm("decoder.norm", x)
-        weight = self.tensors["decoder.embedding.weight" if self.config["tie_output"] else "output.weight"]
-        logits = _by_rows(linear, x, weight, self.tensors.get("output.bias"))
+        logits = _by_rows(linear, x, self.tensors["output.weight"], self.tensors.get("output.bias"))
         return logits, attention, TransformerState(state.memory, state.cross, past)
 
     def _decoder_layer(
