@@ -104,6 +104,7 @@ class Recurrent:
     def step(
         self, input: _Floats, h0: _Floats | None, c0: _Floats | None
     ) -> tuple[_Floats, _Floats, _Floats | None]: ...
+    def one_step(self, input: Any, hx: Any, batch_first: bool) -> tuple[Any, Any] | None: ...
 
 class VariantRecurrent:
     def __init__(
@@ -123,9 +124,6 @@ class VariantRecurrent:
         offsets: NDArray[np.int64],
         h0: _Floats | None,
         c0: _Floats | None,
-    ) -> tuple[_Floats, _Floats | None, _Floats | None]: ...
-    def step(
-        self, input: _Floats, h0: _Floats | None, c0: _Floats | None
     ) -> tuple[_Floats, _Floats | None, _Floats | None]: ...
 
 class _Search:

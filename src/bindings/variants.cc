@@ -177,22 +177,6 @@ class PyVariantRecurrent {
     return py::make_tuple(output, states.h, states.c);
   }
 
-  py::tuple step(const FloatArray& input, const OptionalFloats& h0, const OptionalFloats& c0) const {
-    if (recurrent_->num_directions() > 1) throw std::invalid_argument("a bidirectional layer takes no single steps");
-    require_shape(input, "input", {kAny, recurrent_->input_size()});
-    const int64_t rows = input.shape(0);
-    States states(*recurrent_, rows, h0, c0);
-    states.start(h0, c0);
-    FloatArray output({input.shape(0), static_cast<py::ssize_t>(recurrent_->output_size())});
-    const float* x = input.data();
-    float *y = output.mutable_data(), *hn = states.h_data(), *cn = states.c_data();
-    {
-      py::gil_scoped_release release;
-      recurrent_->step(x, rows, hn, cn, y);
-    }
-    return py::make_tuple(output, states.h, states.c);
-  }
-
  private:
   /// New arrays for the last states, where the cell has such a state.
   struct States {
@@ -211,19 +195,6 @@ class PyVariantRecurrent {
       make(h, layer.options().has_hidden(), layer.state_size(), h0, "h0");
       make(c, layer.options().has_cell(), layer.hidden_size(), c0, "c0");
     }
-    /// Copies of the first states, or zeros.
-    void start(const OptionalFloats& h0, const OptionalFloats& c0) {
-      const auto fill = [](OptionalFloats& to, const OptionalFloats& from) {
-        if (!to) return;
-        if (from) {
-          std::copy_n(from->data(), from->size(), to->mutable_data());
-        } else {
-          std::fill_n(to->mutable_data(), to->size(), 0.0f);
-        }
-      };
-      fill(h, h0);
-      fill(c, c0);
-    }
     float* h_data() { return h ? h->mutable_data() : nullptr; }
     float* c_data() { return c ? c->mutable_data() : nullptr; }
   };
@@ -241,8 +212,7 @@ void register_variants(py::module_& m) {
            arg("cell"), arg("weights"), arg("activations"), arg("options"), arg("hidden_size"), arg("bidirectional"),
            arg("residual"), arg("compute_type") = "float32")
       .def("forward", &PyVariantRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true),
-           arg("c0").none(true))
-      .def("step", &PyVariantRecurrent::step, arg("input"), arg("h0").none(true), arg("c0").none(true));
+           arg("c0").none(true));
 }
 
 }  // namespace fastseq::bindings

@@ -1,11 +1,12 @@
 """Layers as classes: torch.nn's names, arguments and state dictionaries, NumPy arrays in and out.
 
 Weights are rearranged for the processor when a layer first runs. `X.from_torch(module)` takes over a module of torch,
-`load_state_dict` any mapping of names to arrays.
+`load_state_dict` any mapping of names to arrays; `from_keras(source)` runs layers and models of Keras.
 """
 
 from fastseq.nn.attention import MultiheadAttention
 from fastseq.nn.dense import Embedding, Linear
+from fastseq.nn.keras import KerasModel, from_keras
 from fastseq.nn.lstm import LSTM
 from fastseq.nn.module import Module
 from fastseq.nn.norm import LayerNorm, RMSNorm
@@ -24,6 +25,7 @@ __all__ = [
     "SSRU",
     "Embedding",
     "GRUCell",
+    "KerasModel",
     "LSTMCell",
     "LayerNorm",
     "Linear",
@@ -36,5 +38,6 @@ __all__ = [
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "from_keras",
     "from_onnx",
 ]

@@ -60,9 +60,10 @@ def parse_activation(where: str, name: str, value: Any) -> Activation:
     default, most = _KNOWN[given]
     if len(parameters) > most:
         raise ValueError(f"{where}: {name} {given!r} has {len(parameters)} parameters; expected at most {most}")
-    checked = [number(where, f"parameter {i} of {name} {given!r}", value) for i, value in enumerate(parameters)]
-    alpha, beta = [*checked, *default[1 + len(checked) :]]
-    return Activation(default.name, alpha, beta)
+    checked: list[Any] = [
+        number(where, f"parameter {i} of {name} {given!r}", value) for i, value in enumerate(parameters)
+    ]
+    return Activation(default.name, *checked, *default[1 + len(checked) :])
 
 
 def parse_activations(where: str, value: Any, count: int, directions: int) -> list[tuple[Activation, ...]]:

@@ -141,6 +141,8 @@ class RNN(RecurrentLayer):
         TypeError, ValueError
             If an argument has the wrong type, shape or value.
         """
+        if lengths is None and (short := self._one_step(input, hx)) is not None:
+            return short  # type: ignore[no-any-return]
         output, h_n, _ = self._forward(input, lengths, hx, state="hx")
         return output, h_n
 
@@ -233,5 +235,7 @@ class GRU(RecurrentLayer):
         TypeError, ValueError
             If an argument has the wrong type, shape or value.
         """
+        if lengths is None and (short := self._one_step(input, hx)) is not None:
+            return short  # type: ignore[no-any-return]
         output, h_n, _ = self._forward(input, lengths, hx, state="hx")
         return output, h_n

@@ -11,15 +11,7 @@ from numpy.typing import NDArray
 from fastseq import _checks
 from fastseq._checks import Floats, Ints, expect_rank, floats, optional_floats
 
-__all__ = ["Batch", "read_input", "ready"]
-
-_FLOAT32 = np.dtype(np.float32)
-_C_ALIGNED = 0x101  # NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED
-
-
-def ready(array: Any) -> bool:
-    """Whether the kernels take an array as it is."""
-    return type(array) is np.ndarray and array.dtype == _FLOAT32 and array.flags.num & _C_ALIGNED == _C_ALIGNED
+__all__ = ["Batch", "read_input"]
 
 
 @dataclass

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from fastseq import _checks
+from fastseq._backend import active_name
 from fastseq._checks import Floats, Ints, integer, number
 from fastseq.nn.gates import Activation, parse_activations
 from fastseq.nn.module import Module, Seed, compute_type_argument, expect_torch, uniform
-from fastseq.nn.recurrent_input import read_input, ready
+from fastseq.nn.recurrent_input import read_input
 
 __all__ = ["RecurrentLayer", "limit", "norm_shapes"]
 
@@ -85,7 +86,7 @@ class RecurrentLayer(Module):
         self._activations = parse_activations(where, activations, len(self._standard), self._num_directions)
         self._standard_activations = parse_activations(where, self._standard, len(self._standard), 1)[0]
         self._variant = variant or {}
-        self._time_axis = 1 if self.batch_first else 0
+        self._is_variant = not self._is_standard()
         generator = np.random.default_rng(seed)
         bound = 1 / math.sqrt(self.hidden_size)
         for i, suffix in enumerate(self._suffixes()):
@@ -135,7 +136,7 @@ class RecurrentLayer(Module):
         )
 
     def _pack(self, backend: Any) -> Any:
-        if self._is_standard():
+        if not self._is_variant:
             plain = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             weights = [tuple(self._parameters.get(f"{kind}_{suffix}") for kind in plain) for suffix in self._suffixes()]
             return backend.Recurrent(self._cell, weights, self.bidirectional, self.residual, self.compute_type)
@@ -169,28 +170,15 @@ class RecurrentLayer(Module):
         output, h_n, c_n = layer.forward(tokens[mirror], offsets, h0, c0)
         return output[mirror], h_n, c_n
 
-    def _one_step(self, x: Any, h0: Any, c0: Any) -> tuple[Any, Any, Any] | None:
-        """One time step of arrays as the kernels take them, the shortest way; None for all else."""
-        if type(x) is not np.ndarray or x.ndim != 3 or x.shape[self._time_axis] != 1 or self.bidirectional:
-            return None
-        batch = x.shape[1 - self._time_axis]
-        if not ready(x) or x.shape[2] != self.input_size:
-            return None
-        if h0 is not None and not (ready(h0) and h0.shape == (self.num_layers, batch, self._state_size)):
-            return None
-        if c0 is not None and not (ready(c0) and c0.shape == (self.num_layers, batch, self.hidden_size)):
-            return None
-        output, h_n, c_n = self._packed(self._pack).step(x.reshape(batch, self.input_size), h0, c0)
-        return output.reshape(*x.shape[:2], self._state_size), h_n, c_n
+    def _one_step(self, input: Any, hx: Any) -> Any:
+        """The result for one time step of a standard cell with plain arrays, the shortest way; None for all else."""
+        pack = self._packs.get(active_name())
+        return None if pack is None or self._is_variant else pack.one_step(input, hx, self.batch_first)
 
     def _forward(
         self, input: Any, lengths: Any, h0: Any = None, c0: Any = None, state: str = "h0"
     ) -> tuple[Any, Any, Any]:
         """Output and last states, in the layout of `input`; `state` is the caller's name of h0."""
-        if lengths is None:
-            result = self._one_step(input, h0, c0)
-            if result is not None:
-                return result
         where = type(self).__name__
         batch = read_input(where, input, lengths, self.input_size, self.batch_first)
         count = len(self._suffixes())

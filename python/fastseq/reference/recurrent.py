@@ -163,6 +163,25 @@ class Recurrent:
         """One step of B rows: input (B, I) to output (B, H), and the last states as in `forward`."""
         return self.forward(input, np.arange(len(input) + 1), h0, c0)
 
+    def one_step(self, input: Any, hx: Any, batch_first: bool) -> tuple[Any, Any] | None:
+        """Return what a layer returns for one time step of plain arrays, None for all else.
+
+        input (1, B, I), with batch_first (B, 1, I); hx is (h0, c0) of an LSTM, h0 of the others, or None.
+        """
+        states = (None, None) if hx is None else hx if self.cell == "lstm" else (hx, None)
+        arrays = [array for array in (input, *states) if array is not None]
+        if self.num_directions > 1 or len(states) != 2 or any(type(array) is not np.ndarray for array in arrays):
+            return None
+        size = self.weights[0][0].shape[1]
+        if input.ndim != 3 or input.shape[1 if batch_first else 0] != 1 or input.shape[2] != size:
+            return None
+        shape = (len(self.weights), input.shape[0 if batch_first else 1], self.hidden_size)
+        if any(array.dtype != input.dtype or (array is not input and array.shape != shape) for array in arrays):
+            return None
+        output, h_n, c_n = self.step(input.reshape(shape[1], size), *states)
+        output = output.reshape(*input.shape[:2], self.hidden_size)
+        return (output, (h_n, c_n)) if self.cell == "lstm" else (output, h_n)
+
     def _run(self, x: Array, weights: Weights, h: Array, c: Array, steps: RaggedSteps, reverse: bool) -> Array:
         """One layer in one direction: x (N, I) in time order to (N, H); h and c (B, H) become the last states."""
         weight_ih, weight_hh, bias_ih, bias_hh = weights

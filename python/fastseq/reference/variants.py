@@ -188,10 +188,6 @@ class VariantRecurrent:
         output[steps.tokens] = x
         return output, h_n if self.has_hidden else None, c_n if self.has_cell else None
 
-    def step(self, input: Array, h0: Array | None, c0: Array | None) -> tuple[Array, Array | None, Array | None]:
-        """One step of B rows: input (B, I) to output (B, P), and the last states as in `forward`."""
-        return self.forward(input, np.arange(len(input) + 1), h0, c0)
-
     def _run(self, x: Array, index: int, h: Array, c: Array, steps: RaggedSteps) -> Array:
         """One layer in one direction: x (N, I) in time order to (N, P); h and c (B, ...) become the last states."""
         cell, direction = self.cells[index], index % self.num_directions
