@@ -138,6 +138,8 @@ struct DecodeAttentionArgs {
   const int32_t* index = nullptr;  // (count), or null for rows 0, 1, 2, ...
   int64_t stride = 0;
   float scale = 1.0f;
+  const float* bias = nullptr;  // added to the scaled scores: head h, key t at bias[h * bias_stride + t]; or null
+  int64_t bias_stride = 0;
   float* scores = nullptr;        // scratch (count)
   float* output = nullptr;        // (heads * head_size)
   float* mean_weights = nullptr;  // (count), added to: the mean over heads of the weights; or null

@@ -179,6 +179,28 @@ void PackedMatrix::multiply(const KernelTable& table, const MatmulArgs& args, co
   }
 }
 
+void PackedMatrix::unpack_row(int64_t row, float* output) const {
+  const int64_t panel = row / width(), column = row % width();
+  const auto place = [&](int64_t k, int64_t together) {  // of group k / together
+    return (panel * ceil_div(in_features_, together) + k / together) * width() + column;
+  };
+  for (int64_t k = 0; k < in_features_; ++k) {
+    switch (compute_type_) {
+      case ComputeType::kFloat32:
+        output[k] = data_[place(k, 1)];
+        break;
+      case ComputeType::kBfloat16: {
+        const uint32_t pair = pairs_[place(k, 2)], bits = k % 2 == 0 ? pair << 16 : pair & 0xffff0000u;
+        std::memcpy(output + k, &bits, sizeof bits);
+        break;
+      }
+      case ComputeType::kInt8:
+        output[k] = static_cast<float>(bytes_[place(k, 4) * 4 + k % 4]) * scales_[row];
+        break;
+    }
+  }
+}
+
 Buffer<float> pack_gated_bias(const KernelTable& table, const float* a, const float* b, int gates,
                               int64_t hidden_size) {
   const int64_t panel_count = ceil_div(hidden_size, table.lanes);

@@ -41,6 +41,9 @@ class PackedMatrix {
   static PackedMatrix gated(const KernelTable& table, const WeightView& weight, int gates, int64_t hidden_size,
                             int64_t in_features, ComputeType compute_type = ComputeType::kFloat32);
 
+  /// One row of what `dense` has packed, as floats: output (in_features).
+  void unpack_row(int64_t row, float* output) const;
+
   ComputeType compute_type() const { return compute_type_; }
   bool quantized() const { return compute_type_ == ComputeType::kInt8; }
   const float* panels() const { return data_.data(); }  // float32 only

@@ -105,8 +105,7 @@ Recurrent::Recurrent(Cell cell, const std::vector<RecurrentWeights>& weights, in
   directions_.reserve(weights.size());
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const bool first_layer = static_cast<int64_t>(i) < num_directions_;
-    directions_.emplace_back(cell, weights[i], first_layer ? input_size : output_size(), hidden_size,
-                             compute_type);
+    directions_.emplace_back(cell, weights[i], first_layer ? input_size : output_size(), hidden_size, compute_type);
   }
 }
 

@@ -47,8 +47,7 @@ VariantCell::VariantCell(const VariantOptions& options, const VariantWeights& we
   }
   auto bias = Buffer<float>::zeros(rows);
   if (weights.bias_ih != nullptr) std::copy_n(weights.bias_ih, gates, bias.data());
-  input_ = Linear(weight, weights.norm_ih == nullptr ? bias.data() : nullptr, rows, sizes.input,
-                  options.compute_type);
+  input_ = Linear(weight, weights.norm_ih == nullptr ? bias.data() : nullptr, rows, sizes.input, options.compute_type);
 
   if (options.has_hidden()) {
     const float* bias_hh = weights.norm_hh == nullptr ? weights.bias_hh : nullptr;
@@ -56,12 +55,12 @@ VariantCell::VariantCell(const VariantOptions& options, const VariantWeights& we
     const int64_t from = multiplicative ? hidden : sizes.state;
     hidden_ = Linear(weights.weight_hh, bias_hh, first, from, options.compute_type);
     if (first < gates) {
-      candidate_ =
-          Linear(weights.weight_hh + first * from, bias_hh != nullptr ? bias_hh + first : nullptr, gates - first, from,
-                 options.compute_type);
+      candidate_ = Linear(weights.weight_hh + first * from, bias_hh != nullptr ? bias_hh + first : nullptr,
+                          gates - first, from, options.compute_type);
     }
     if (multiplicative) mixer_ = Linear(weights.weight_mh, nullptr, hidden, sizes.state, options.compute_type);
-    if (weights.weight_hr != nullptr) projection_ = Linear(weights.weight_hr, nullptr, sizes.state, hidden, options.compute_type);
+    if (weights.weight_hr != nullptr)
+      projection_ = Linear(weights.weight_hr, nullptr, sizes.state, hidden, options.compute_type);
   }
   const int64_t peepholes = options.kind == VariantKind::kSru || options.coupled ? 2 : 3;
   peephole_ = copy(weights.weight_peep, peepholes * hidden);

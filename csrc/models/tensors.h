@@ -1,8 +1,11 @@
-// Named weights, as a model folder has them.
+// Named weights, as a model folder has them, read one after the other while a model is built.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -10,40 +13,50 @@
 
 namespace fastseq {
 
-/// In C order; only read while the model is built. A weight may be stored as int8 with a scale for each row.
+/// In C order. The weight of a dense or recurrent layer may be stored as int8 with a scale for each row.
 struct Tensor {
   const float* data = nullptr;
   std::vector<int64_t> shape;
+  std::shared_ptr<const void> owner;  // keeps what the pointers point to
   const int8_t* bytes = nullptr;
   const float* scales = nullptr;  // (shape[0])
+
+  WeightView view() const { return bytes != nullptr ? WeightView(bytes, scales) : WeightView(data); }
 };
 
 class TensorMap {
  public:
-  explicit TensorMap(ComputeType compute_type = ComputeType::kFloat32) : compute_type_(compute_type) {}
+  using Reader = std::function<Tensor(const std::string& name)>;
+
+  TensorMap(std::set<std::string> names, Reader reader, ComputeType compute_type = ComputeType::kFloat32)
+      : names_(std::move(names)), reader_(std::move(reader)), compute_type_(compute_type) {}
 
   /// Of the weights of dense and recurrent layers.
   ComputeType compute_type() const { return compute_type_; }
-  void add(std::string name, Tensor tensor) { tensors_[std::move(name)] = std::move(tensor); }
-  bool has(const std::string& name) const { return tensors_.count(name) > 0; }
+  bool has(const std::string& name) const { return names_.count(name) > 0; }
 
   /// std::invalid_argument names the tensor where it is missing or has another shape.
+  Tensor read(const std::string& name, const std::vector<int64_t>& shape) const;
+
+  /// The same, kept until the map goes; for weights that are packed together.
   const float* get(const std::string& name, const std::vector<int64_t>& shape) const;
 
-  /// The same for the weight of a dense or recurrent layer, in any form.
   WeightView weight(const std::string& name, const std::vector<int64_t>& shape) const;
 
   /// A copy, for what is used unpacked.
   Buffer<float> copy(const std::string& name, const std::vector<int64_t>& shape) const;
 
   /// `name`.weight (out_features, in_features) and, if it is there, `name`.bias.
-  Linear linear(const std::string& name, int64_t out_features, int64_t in_features) const;
+  Linear linear(const std::string& name, int64_t out_features, int64_t in_features) const {
+    return linear(name + ".weight", name + ".bias", out_features, in_features);
+  }
+  Linear linear(const std::string& weight, const std::string& bias, int64_t out_features, int64_t in_features) const;
 
  private:
-  const Tensor& find(const std::string& name, const std::vector<int64_t>& shape) const;
-
+  std::set<std::string> names_;
+  Reader reader_;
   ComputeType compute_type_;
-  std::map<std::string, Tensor> tensors_;
+  mutable std::map<std::string, Tensor> kept_;
 };
 
 }  // namespace fastseq

@@ -1,5 +1,6 @@
 """The compiled backend. Arrays are C-contiguous and of exactly the given dtype; anything else is refused."""
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -86,14 +87,7 @@ class Linear:
     def forward(self, input: _Floats) -> _Floats: ...
 
 class Recurrent:
-    def __init__(
-        self,
-        cell: str,
-        weights: list[_Weights],
-        bidirectional: bool,
-        residual: bool = False,
-        compute_type: str = "float32",
-    ) -> None: ...
+    def __init__(self, cell: str, weights: list[_Weights], bidirectional: bool, residual: bool = False) -> None: ...
     def forward(
         self,
         input: _Floats,
@@ -116,7 +110,6 @@ class VariantRecurrent:
         hidden_size: int,
         bidirectional: bool,
         residual: bool,
-        compute_type: str = "float32",
     ) -> None: ...
     def forward(
         self,
@@ -148,7 +141,7 @@ class GreedySearch(_Search): ...
 class BeamSearch(_Search): ...
 
 class Seq2Seq:
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Any], compute_type: str = "float32") -> None: ...
+    def __init__(self, config: dict[str, Any], tensors: Mapping[str, Any], compute_type: str = "float32") -> None: ...
     def encode(self, ids: NDArray[np.int32], offsets: NDArray[np.int64]) -> _Floats: ...
     def decode(
         self,
@@ -176,6 +169,18 @@ class Seq2Seq:
 
 class RecurrentSeq2Seq(Seq2Seq): ...
 class TransformerSeq2Seq(Seq2Seq): ...
+
+class TransformerLanguageModel(Seq2Seq):
+    def logits(self, ids: NDArray[np.int32], offsets: NDArray[np.int64]) -> _Floats: ...
+
+class TransformerEncoder:
+    def __init__(self, config: dict[str, Any], tensors: Mapping[str, Any], compute_type: str = "float32") -> None: ...
+    def encode(
+        self, ids: NDArray[np.int32], offsets: NDArray[np.int64], token_types: NDArray[np.int32] | None
+    ) -> _Floats: ...
+    def logits(
+        self, ids: NDArray[np.int32], offsets: NDArray[np.int64], token_types: NDArray[np.int32] | None
+    ) -> _Floats: ...
 
 class Ensemble(Seq2Seq):
     def __init__(self, models: tuple[Seq2Seq, ...], weights: list[float], average: str) -> None: ...

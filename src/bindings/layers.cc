@@ -193,8 +193,7 @@ void register_layers(py::module_& m) {
            arg("bias").none(true), arg("compute_type") = "float32")
       .def("forward", &PyLinear::forward, arg("input"));
   py::class_<PyRecurrent>(m, "Recurrent")
-      .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool, bool,
-                    const std::string&>(),
+      .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool, bool, const std::string&>(),
            arg("cell"), arg("weights"), arg("bidirectional"), arg("residual") = false, arg("compute_type") = "float32")
       .def("forward", &PyRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true), arg("c0").none(true))
       .def("step", &PyRecurrent::step, arg("input"), arg("h0").none(true), arg("c0").none(true))

@@ -38,7 +38,8 @@ inline I32 add_products(I32 sum, Inputs8 x, Weights8 w) {
 inline void store_bytes(int8_t* to, V16 v, uint8_t offset) {
   int16x4_t words[kParts];
   for (int p = 0; p < kParts; ++p) words[p] = vqmovn_s32(vcvtnq_s32_f32(v.part[p].v));
-  const int8x8_t low = vqmovn_s16(vcombine_s16(words[0], words[1])), high = vqmovn_s16(vcombine_s16(words[2], words[3]));
+  const int8x8_t low = vqmovn_s16(vcombine_s16(words[0], words[1])),
+                 high = vqmovn_s16(vcombine_s16(words[2], words[3]));
   vst1q_s8(to, vaddq_s8(vcombine_s8(low, high), vdupq_n_s8(static_cast<int8_t>(offset))));
 }
 

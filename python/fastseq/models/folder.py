@@ -1,4 +1,4 @@
-"""Model folders: config.json, weights (model.safetensors or another published form) and vocab.json."""
+"""Model folders: ours, and those of Hugging Face's families."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from fastseq import _checks
+from fastseq.models.bound import BoundTensors
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
+from fastseq.models.published import FAMILIES, load_published
 from fastseq.models.quantized import quantize_tensors, read_quantized
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
 from fastseq.models.recurrent_stack import RecurrentStackConfig
@@ -35,15 +37,15 @@ _CONFIGS = {config.model_type: config for config in _MODELS}
 
 
 def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> Any:
-    """Read a model folder.
+    """Read a model folder: one of ours, or one that Hugging Face's transformers has saved.
 
     Nothing in the folder is run: it may come from anywhere.
 
     Parameters
     ----------
     path : str or path
-        A folder with `config.json`, weights in a form that `fastseq.weights.read_weights` reads and, for models that
-        read text, `vocab.json`.
+        A folder with `config.json` and weights in a form that `fastseq.weights.read_weights` reads. Of a published
+        model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text.
     compute_type : {"float32", "bfloat16", "int8"}
         What the weights of dense and recurrent layers are computed in; all else is float32. Weights stored as float16
         or bfloat16 are widened, which is exact; float64 is rounded; int8 weights with scales are taken as they are.
@@ -52,7 +54,7 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
 
     Returns
     -------
-    Seq2SeqModel, RecurrentClassifier or RecurrentLanguageModel
+    Seq2SeqModel, EncoderModel, DecoderModel, RecurrentClassifier or RecurrentLanguageModel
         As `model_type` in the configuration says.
 
     Raises
@@ -60,7 +62,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     FileNotFoundError
         If the folder or one of its files is missing.
     ValueError
-        If a file is damaged or the files do not agree; the message names the file and everything wrong in it.
+        If the family is not known, a file is damaged or the files do not agree; the message names the file and
+        everything wrong in it.
 
     Examples
     --------
@@ -78,11 +81,16 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
         missing += WEIGHT_FILES
     if weights is None or missing:
         raise FileNotFoundError(f"model folder {str(folder)!r} has no {' and no '.join(missing)}")
-    config = _read_config(folder / CONFIG_FILE)
+    values = _read_object(folder / CONFIG_FILE)
+    if "format" not in values or values.get("model_type") in FAMILIES:
+        return load_published(folder, weights, values, _read_object, backend, compute_type)
+    config = _parse_config(folder / CONFIG_FILE, values)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
-    tensors = read_quantized(weights, open_weights(folder))
+    stored = open_weights(folder)
     try:
-        return _MODELS[type(config)](config, tensors, vocabulary, backend, compute_type)
+        quantized = any(tensor.numbers == "I8" for tensor in stored.values())
+        tensors = read_quantized(weights, stored) if quantized else BoundTensors(config, stored)
+        return _MODELS[type(config)](config, tensors, vocabulary, backend, compute_type=compute_type)
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from None
 
@@ -130,13 +138,17 @@ def save_model(
         vocabulary.save(folder / VOCABULARY_FILE)
 
 
-def _read_config(path: Path) -> ModelConfig:
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} holds a {type(values).__name__}; expected an object")
+    return values
+
+
+def _parse_config(path: Path, values: dict[str, Any]) -> ModelConfig:
     if values.get("format") != FORMAT:
         raise ValueError(f"{path}: format is {str(values.get('format'))[:60]!r}; expected {FORMAT!r}")
     if values.get("format_version") != FORMAT_VERSION:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastseq.models.config import ModelConfig
+from fastseq.models.bound import ShapedConfig
 from fastseq.reference.quantize import is_narrow
 
 __all__ = ["check_tensors"]
@@ -15,12 +15,13 @@ __all__ = ["check_tensors"]
 _MOST_NAMED = 50
 
 
-def check_tensors(config: ModelConfig, tensors: Mapping[str, Any]) -> dict[str, Any]:
+def check_tensors(config: ShapedConfig, tensors: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tensors as float32 arrays in C order; pairs (int8 values, scales of the rows) stay what they are.
 
     Parameters
     ----------
-    config : ModelConfig
+    config
+        Says which tensors there are.
     tensors : mapping of str to array or pair of arrays
 
     Returns

@@ -7,7 +7,14 @@ the arguments: float64 arrays give the numbers that tests hold the float32 kerne
 from fastseq.reference.activations import exp, gelu, relu, sigmoid, silu, tanh
 from fastseq.reference.attention import additive_attention, multiplicative_attention, scaled_dot_product_attention
 from fastseq.reference.linear import Linear, embedding, linear
-from fastseq.reference.models import Decoding, Ensemble, RecurrentSeq2Seq, TransformerSeq2Seq
+from fastseq.reference.models import (
+    Decoding,
+    Ensemble,
+    RecurrentSeq2Seq,
+    TransformerEncoder,
+    TransformerLanguageModel,
+    TransformerSeq2Seq,
+)
 from fastseq.reference.norm import layer_norm, rms_norm
 from fastseq.reference.quantize import quantize_rows
 from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
@@ -23,6 +30,8 @@ __all__ = [
     "Linear",
     "Recurrent",
     "RecurrentSeq2Seq",
+    "TransformerEncoder",
+    "TransformerLanguageModel",
     "TransformerSeq2Seq",
     "VariantRecurrent",
     "additive_attention",

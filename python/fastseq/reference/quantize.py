@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 
-__all__ = ["QuantizedWeight", "narrow", "narrow_tensors", "quantize_rows", "round_to_bfloat16"]
+__all__ = ["QuantizedWeight", "narrow", "narrow_tensors", "quantize_rows", "round_to_bfloat16", "widen"]
 
+# Parts of the names of matrices that are no weights of dense or recurrent layers.
+_TABLES = ("embedding.", "positions.", "token_types.", "relative_bias.", ".score.")
 _SMALLEST = np.float32(2.0**-120)  # 127 / _SMALLEST is still finite
 
 
@@ -65,13 +67,16 @@ class QuantizedWeight:
         return result
 
 
+def widen(weight: Any) -> Any:
+    """Return the numbers that a weight stands for, as floats."""
+    return weight.values * weight.scales[:, None] if isinstance(weight, QuantizedWeight) else weight
+
+
 def narrow(weight: Any, compute_type: str) -> Any:
     """Return a weight as it is computed with: itself, rounded to bfloat16, or a `QuantizedWeight`."""
     if compute_type == "int8":
         return weight if isinstance(weight, QuantizedWeight) else QuantizedWeight(*quantize_rows(weight))
-    if isinstance(weight, QuantizedWeight):
-        weight = weight.values * weight.scales[:, None]
-    return round_to_bfloat16(weight) if compute_type == "bfloat16" else weight
+    return round_to_bfloat16(widen(weight)) if compute_type == "bfloat16" else widen(weight)
 
 
 def narrow_tensors(tensors: dict[str, Any], compute_type: str) -> dict[str, Any]:
@@ -88,7 +93,7 @@ def narrow_tensors(tensors: dict[str, Any], compute_type: str) -> dict[str, Any]
 
 def is_narrow(name: str, shape: tuple[int, ...]) -> bool:
     """Whether a tensor is the weight of a dense or recurrent layer: a matrix, but no table or vector of scores."""
-    return len(shape) == 2 and not any(part in name for part in ("embedding.", "positions.", ".score."))
+    return len(shape) == 2 and not any(part in name for part in _TABLES)
 
 
 def round_to_bfloat16(weight: Array) -> Array:

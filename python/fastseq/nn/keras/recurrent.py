@@ -14,8 +14,9 @@ import numpy as np
 from fastseq._checks import Floats
 from fastseq.nn.keras.source import LayerSource, UnsupportedError
 from fastseq.nn.keras.values import Mask, Value
+from fastseq.nn.lstm import LSTM
 from fastseq.nn.module import Module
-from fastseq.nn.recurrent import GRU, LSTM, RNN
+from fastseq.nn.recurrent import GRU, RNN
 
 __all__ = ["Bidirectional", "Recurrent"]
 
