@@ -22,9 +22,9 @@ constexpr int max_rows() {
 
 /// Panels taken at once by a tile of few rows: about eight independent chains hide the latency of fma.
 template <int P, int R>
-constexpr int kPanels = R * P <= 2   ? 4
-                        : R * P <= 4 ? 2
-                                     : 1;
+constexpr int kPanels = R* P <= 2   ? 4
+                        : R* P <= 4 ? 2
+                                    : 1;
 
 template <int R, int P, int Q>
 struct Bf16Tile {

@@ -87,7 +87,14 @@ class Linear:
     def forward(self, input: _Floats) -> _Floats: ...
 
 class Recurrent:
-    def __init__(self, cell: str, weights: list[_Weights], bidirectional: bool, residual: bool = False) -> None: ...
+    def __init__(
+        self,
+        cell: str,
+        weights: list[_Weights],
+        bidirectional: bool,
+        residual: bool = False,
+        compute_type: str = "float32",
+    ) -> None: ...
     def forward(
         self,
         input: _Floats,
@@ -110,6 +117,7 @@ class VariantRecurrent:
         hidden_size: int,
         bidirectional: bool,
         residual: bool,
+        compute_type: str = "float32",
     ) -> None: ...
     def forward(
         self,

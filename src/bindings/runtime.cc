@@ -44,7 +44,8 @@ void register_runtime(py::module_& m) {
   m.def("set_num_threads", &set_num_threads, py::arg("num_threads"));
   m.def("get_num_threads", &num_threads);
   m.def("config", &config);
-  m.def("use_isa", [](const std::string& isa) { use_isa(isa); }, py::arg("isa"));
+  m.def(
+      "use_isa", [](const std::string& isa) { use_isa(isa); }, py::arg("isa"));
 }
 
 }  // namespace fastseq::bindings
