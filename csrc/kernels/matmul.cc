@@ -118,7 +118,7 @@ void matmul(const MatmulArgs& args) {
 
 FASTSEQ_REGISTER(matmul) {
   table.lanes = kLanes;
-#if defined(FASTSEQ_ISA_AVX512)
+#if defined(FASTSEQ_ISA_AVX512) || defined(FASTSEQ_ISA_NEON)
   table.matmul_vectors = 4;
 #else
   table.matmul_vectors = 2;

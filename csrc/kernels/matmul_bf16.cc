@@ -11,7 +11,7 @@ namespace {
 /// Rows of a tile that fit the registers: R * P sums, P weights, one input.
 template <int P>
 constexpr int max_rows() {
-#if defined(FASTSEQ_ISA_AVX512)
+#if defined(FASTSEQ_ISA_AVX512) || defined(FASTSEQ_ISA_NEON)
   return P == 4 ? 6 : 8;
 #elif defined(FASTSEQ_ISA_AVX2)
   return P == 1 ? 8 : 12 / P;
@@ -22,9 +22,9 @@ constexpr int max_rows() {
 
 /// Panels taken at once by a tile of few rows: about eight independent chains hide the latency of fma.
 template <int P, int R>
-constexpr int kPanels = R * P <= 2   ? 4
-                        : R * P <= 4 ? 2
-                                     : 1;
+constexpr int kPanels = R* P <= 2   ? 4
+                        : R* P <= 4 ? 2
+                                    : 1;
 
 template <int R, int P, int Q>
 struct Bf16Tile {
@@ -155,7 +155,7 @@ void matmul_bf16(const MatmulBf16Args& args) {
 }  // namespace
 
 FASTSEQ_REGISTER(matmul_bf16) {
-#if defined(FASTSEQ_ISA_AVX512)
+#if defined(FASTSEQ_ISA_AVX512) || defined(FASTSEQ_ISA_NEON)
   table.bf16_vectors = 4;
 #else
   table.bf16_vectors = 2;

@@ -12,7 +12,7 @@ namespace {
 /// Rows of a tile that fit the registers: R * P sums, P weights, one input and what the product needs.
 template <int P>
 constexpr int max_rows() {
-#if defined(FASTSEQ_ISA_AVX512)
+#if defined(FASTSEQ_ISA_AVX512) || defined(FASTSEQ_ISA_NEON)
   return P == 4 ? 6 : 8;
 #elif defined(FASTSEQ_ISA_AVX2)
   return P == 1 ? 8 : P == 2 ? 5 : P == 3 ? 3 : 2;

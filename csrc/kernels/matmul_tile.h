@@ -9,7 +9,7 @@ namespace {
 /// Rows of a tile that fit the registers: R * P accumulators, P weights, one broadcast input.
 template <int P>
 constexpr int max_rows() {
-#if defined(FASTSEQ_ISA_AVX512)
+#if defined(FASTSEQ_ISA_AVX512) || defined(FASTSEQ_ISA_NEON)
   return P == 4 ? 6 : 8;  // of 32 registers
 #elif defined(FASTSEQ_ISA_AVX2)
   return P == 1 ? 8 : 12 / P;  // of 16

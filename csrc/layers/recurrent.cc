@@ -10,12 +10,12 @@ namespace fastseq {
 int gate_count(Cell cell) { return cell == Cell::kLstm ? 4 : cell == Cell::kGru ? 3 : 1; }
 
 RecurrentDirection::RecurrentDirection(Cell cell, const RecurrentWeights& weights, int64_t input_size,
-                                       int64_t hidden_size)
+                                       int64_t hidden_size, ComputeType compute_type)
     : kernels_(&kernels()), cell_(cell), hidden_size_(hidden_size) {
   const KernelTable& table = *kernels_;
   const int gates = gate_count(cell);
-  weight_ih_ = PackedMatrix::gated(table, weights.weight_ih, gates, hidden_size, input_size);
-  weight_hh_ = PackedMatrix::gated(table, weights.weight_hh, gates, hidden_size, hidden_size);
+  weight_ih_ = PackedMatrix::gated(table, weights.weight_ih, gates, hidden_size, input_size, compute_type);
+  weight_hh_ = PackedMatrix::gated(table, weights.weight_hh, gates, hidden_size, hidden_size, compute_type);
   if (cell != Cell::kGru) {
     bias_ = pack_gated_bias(table, weights.bias_ih, weights.bias_hh, gates, hidden_size);
     return;
@@ -33,16 +33,18 @@ void RecurrentDirection::project(const float* input, int64_t input_stride, int64
   args.input = input;
   args.rows = rows;
   args.input_stride = input_stride;
-  args.panels = weight_ih_.panels();
-  args.vectors = weight_ih_.vectors();
-  args.in_features = weight_ih_.in_features();
   args.out_features = gates_width();
   args.panel_begin = panel_begin;
   args.panel_end = panel_end;
   args.bias = bias_.data();
   args.output = gates;
   args.output_stride = gates_width();
-  kernels_->matmul(args);
+  QuantizedRows quantized;
+  if (weight_ih_.quantized()) {
+    quantized = QuantizedRows(rows, input_size());
+    quantized.fill(*kernels_, input, input_stride, 0, rows);
+  }
+  weight_ih_.multiply(*kernels_, args, quantized, 0);
 }
 
 void RecurrentDirection::step(const float* gates, int64_t rows, int64_t panel_begin, int64_t panel_end, bool descending,
@@ -64,16 +66,46 @@ void RecurrentDirection::step(const float* gates, int64_t rows, int64_t panel_be
   args.cell_stride = hidden_size_;
   args.output = output;
   args.output_stride = hidden_size_;
+  if (weight_hh_.compute_type() != ComputeType::kFloat32) return step_apart(args);
   kernels_->recurrent_step(args);
 }
 
+void RecurrentDirection::step_apart(const RecurrentStepArgs& args) const {
+  const int64_t lanes = kernels_->lanes, panel_width = weight_hh_.width(), first = args.panel_begin * panel_width;
+  const auto bytes = static_cast<std::size_t>((args.panel_end - args.panel_begin) * panel_width) * sizeof(float);
+  Buffer<float> sums(args.rows * gates_width());  // the chains go on from the gates; only these panels are used
+  for (int64_t row = 0; row < args.rows; ++row) {
+    float* to = sums.data() + row * gates_width();
+    std::memcpy(to + first, args.gates + row * args.gates_stride + first, bytes);
+    for (int64_t panel = args.panel_begin; cell_ == Cell::kGru && panel < args.panel_end; ++panel) {
+      std::copy_n(bias_n_.data() + panel * lanes, lanes, to + panel * panel_width + 2 * lanes);
+    }
+  }
+  MatmulArgs product;
+  product.input = args.hidden;
+  product.rows = args.rows;
+  product.input_stride = args.hidden_stride;
+  product.out_features = gates_width();
+  product.panel_begin = args.panel_begin;
+  product.panel_end = args.panel_end;
+  product.output = sums.data();
+  product.output_stride = gates_width();
+  QuantizedRows quantized;
+  if (weight_hh_.quantized()) {
+    quantized = QuantizedRows(args.rows, hidden_size_);
+    quantized.fill(*kernels_, args.hidden, args.hidden_stride, 0, args.rows);
+  }
+  weight_hh_.multiply(*kernels_, product, quantized, 0, true);
+  kernels_->recurrent_cell(args, sums.data(), gates_width());
+}
+
 Recurrent::Recurrent(Cell cell, const std::vector<RecurrentWeights>& weights, int64_t input_size, int64_t hidden_size,
-                     bool bidirectional, bool residual)
+                     bool bidirectional, bool residual, ComputeType compute_type)
     : cell_(cell), hidden_size_(hidden_size), num_directions_(bidirectional ? 2 : 1), residual_(residual) {
   directions_.reserve(weights.size());
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const bool first_layer = static_cast<int64_t>(i) < num_directions_;
-    directions_.emplace_back(cell, weights[i], first_layer ? input_size : output_size(), hidden_size);
+    directions_.emplace_back(cell, weights[i], first_layer ? input_size : output_size(), hidden_size, compute_type);
   }
 }
 

@@ -10,10 +10,10 @@ namespace fastseq {
 
 /// One direction of one layer, as PyTorch stores it; biases may be null. G gates: 1, 4 (i f g o), 3 (r z n).
 struct RecurrentWeights {
-  const float* weight_ih;  // (G * hidden_size, input_size)
-  const float* weight_hh;  // (G * hidden_size, hidden_size)
-  const float* bias_ih;    // (G * hidden_size)
-  const float* bias_hh;    // (G * hidden_size)
+  WeightView weight_ih;  // (G * hidden_size, input_size)
+  WeightView weight_hh;  // (G * hidden_size, hidden_size)
+  const float* bias_ih;  // (G * hidden_size)
+  const float* bias_hh;  // (G * hidden_size)
 };
 
 int gate_count(Cell cell);
@@ -21,7 +21,8 @@ int gate_count(Cell cell);
 /// One direction of one layer, packed.
 class RecurrentDirection {
  public:
-  RecurrentDirection(Cell cell, const RecurrentWeights& weights, int64_t input_size, int64_t hidden_size);
+  RecurrentDirection(Cell cell, const RecurrentWeights& weights, int64_t input_size, int64_t hidden_size,
+                     ComputeType compute_type);
 
   int64_t input_size() const { return weight_ih_.in_features(); }
   int64_t panel_count() const { return weight_hh_.panel_count(); }
@@ -36,6 +37,9 @@ class RecurrentDirection {
             const float* hidden, float* cell, float* output) const;
 
  private:
+  /// The step of a bfloat16 or int8 weight: products into a buffer, then the cells. int8 quantises each row of h.
+  void step_apart(const RecurrentStepArgs& args) const;
+
   const KernelTable* kernels_;
   Cell cell_;
   int64_t hidden_size_;
@@ -49,7 +53,7 @@ class Recurrent {
   /// weights: layer 0 forward, layer 0 reverse (if bidirectional), layer 1 forward, ... `residual`: every layer but
   /// the first adds its input to its outputs.
   Recurrent(Cell cell, const std::vector<RecurrentWeights>& weights, int64_t input_size, int64_t hidden_size,
-            bool bidirectional, bool residual = false);
+            bool bidirectional, bool residual = false, ComputeType compute_type = ComputeType::kFloat32);
 
   Cell cell() const { return cell_; }
   int64_t input_size() const { return directions_.front().input_size(); }

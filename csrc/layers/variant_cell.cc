@@ -47,19 +47,20 @@ VariantCell::VariantCell(const VariantOptions& options, const VariantWeights& we
   }
   auto bias = Buffer<float>::zeros(rows);
   if (weights.bias_ih != nullptr) std::copy_n(weights.bias_ih, gates, bias.data());
-  input_ = Linear(weight, weights.norm_ih == nullptr ? bias.data() : nullptr, rows, sizes.input);
+  input_ = Linear(weight, weights.norm_ih == nullptr ? bias.data() : nullptr, rows, sizes.input, options.compute_type);
 
   if (options.has_hidden()) {
     const float* bias_hh = weights.norm_hh == nullptr ? weights.bias_hh : nullptr;
     const int64_t first = options.kind == VariantKind::kGru && !options.reset_after ? 2 * hidden : gates;
     const int64_t from = multiplicative ? hidden : sizes.state;
-    hidden_ = Linear(weights.weight_hh, bias_hh, first, from);
+    hidden_ = Linear(weights.weight_hh, bias_hh, first, from, options.compute_type);
     if (first < gates) {
-      candidate_ =
-          Linear(weights.weight_hh + first * from, bias_hh != nullptr ? bias_hh + first : nullptr, gates - first, from);
+      candidate_ = Linear(weights.weight_hh + first * from, bias_hh != nullptr ? bias_hh + first : nullptr,
+                          gates - first, from, options.compute_type);
     }
-    if (multiplicative) mixer_ = Linear(weights.weight_mh, nullptr, hidden, sizes.state);
-    if (weights.weight_hr != nullptr) projection_ = Linear(weights.weight_hr, nullptr, sizes.state, hidden);
+    if (multiplicative) mixer_ = Linear(weights.weight_mh, nullptr, hidden, sizes.state, options.compute_type);
+    if (weights.weight_hr != nullptr)
+      projection_ = Linear(weights.weight_hr, nullptr, sizes.state, hidden, options.compute_type);
   }
   const int64_t peepholes = options.kind == VariantKind::kSru || options.coupled ? 2 : 3;
   peephole_ = copy(weights.weight_peep, peepholes * hidden);

@@ -24,6 +24,7 @@ struct VariantOptions {
   float clip = std::numeric_limits<float>::infinity();
   float cell_clip = std::numeric_limits<float>::infinity();
   float norm_eps = 1e-5f;
+  ComputeType compute_type = ComputeType::kFloat32;
   float skip_scale = 1.0f;
 
   /// Rows of weight_ih in units of the hidden size, without SRU's projected skip connection.

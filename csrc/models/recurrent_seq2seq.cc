@@ -16,13 +16,13 @@ Recurrent load_recurrent(const TensorMap& tensors, const std::string& prefix, Ce
     for (const char* direction : {"", "_reverse"}) {
       if (*direction != '\0' && !bidirectional) continue;
       const std::string suffix = "_l" + std::to_string(layer) + direction;
-      weights.push_back({tensors.get(prefix + "weight_ih" + suffix, {rows, width}),
-                         tensors.get(prefix + "weight_hh" + suffix, {rows, hidden_size}),
+      weights.push_back({tensors.weight(prefix + "weight_ih" + suffix, {rows, width}),
+                         tensors.weight(prefix + "weight_hh" + suffix, {rows, hidden_size}),
                          tensors.get(prefix + "bias_ih" + suffix, {rows}),
                          tensors.get(prefix + "bias_hh" + suffix, {rows})});
     }
   }
-  return Recurrent(cell, weights, input_size, hidden_size, bidirectional);
+  return Recurrent(cell, weights, input_size, hidden_size, bidirectional, false, tensors.compute_type());
 }
 
 }  // namespace
@@ -51,9 +51,10 @@ RecurrentSeq2Seq::RecurrentSeq2Seq(const RecurrentSeq2SeqConfig& config, const T
     keys_ = tensors.linear("attention", hidden, memory);
   } else if (config.attention == AttentionKind::kAdditive) {
     const int64_t size = config.attention_size;
-    keys_ = Linear(tensors.get("attention.key.weight", {size, memory}), tensors.get("attention.bias", {size}), size,
-                   memory);
-    query_ = Linear(tensors.get("attention.query.weight", {size, hidden}), nullptr, size, hidden);
+    const ComputeType type = tensors.compute_type();
+    keys_ = Linear(tensors.weight("attention.key.weight", {size, memory}), tensors.get("attention.bias", {size}), size,
+                   memory, type);
+    query_ = Linear(tensors.weight("attention.query.weight", {size, hidden}), nullptr, size, hidden, type);
     score_ = tensors.copy("attention.score.weight", {1, size});
   }
   if (attends()) combine_ = tensors.linear("attention.combine", hidden, memory + hidden);

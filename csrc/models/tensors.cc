@@ -24,10 +24,13 @@ Tensor TensorMap::read(const std::string& name, const std::vector<int64_t>& shap
 }
 
 const float* TensorMap::get(const std::string& name, const std::vector<int64_t>& shape) const {
-  Tensor tensor = read(name, shape);
-  const float* data = tensor.data;
-  kept_[name] = std::move(tensor);
+  const float* data = weight(name, shape).values();
+  if (data == nullptr) throw std::invalid_argument("tensor " + name + " is int8; expected floats");
   return data;
+}
+
+WeightView TensorMap::weight(const std::string& name, const std::vector<int64_t>& shape) const {
+  return (kept_[name] = read(name, shape)).view();
 }
 
 Buffer<float> TensorMap::copy(const std::string& name, const std::vector<int64_t>& shape) const {
@@ -43,7 +46,7 @@ Linear TensorMap::linear(const std::string& weight, const std::string& bias, int
                          int64_t in_features) const {
   const Tensor offset = has(bias) ? read(bias, {out_features}) : Tensor();
   const Tensor matrix = read(weight, {out_features, in_features});  // last: what is read next lets go of its memory
-  return Linear(matrix.data, offset.data, out_features, in_features);
+  return Linear(matrix.view(), offset.data, out_features, in_features, compute_type_);
 }
 
 }  // namespace fastseq

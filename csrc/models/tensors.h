@@ -13,17 +13,26 @@
 
 namespace fastseq {
 
+/// In C order. The weight of a dense or recurrent layer may be stored as int8 with a scale for each row.
 struct Tensor {
-  const float* data = nullptr;  // C order
+  const float* data = nullptr;
   std::vector<int64_t> shape;
-  std::shared_ptr<const void> owner;  // keeps `data`
+  std::shared_ptr<const void> owner;  // keeps what the pointers point to
+  const int8_t* bytes = nullptr;
+  const float* scales = nullptr;  // (shape[0])
+
+  WeightView view() const { return bytes != nullptr ? WeightView(bytes, scales) : WeightView(data); }
 };
 
 class TensorMap {
  public:
   using Reader = std::function<Tensor(const std::string& name)>;
 
-  TensorMap(std::set<std::string> names, Reader reader) : names_(std::move(names)), reader_(std::move(reader)) {}
+  TensorMap(std::set<std::string> names, Reader reader, ComputeType compute_type = ComputeType::kFloat32)
+      : names_(std::move(names)), reader_(std::move(reader)), compute_type_(compute_type) {}
+
+  /// Of the weights of dense and recurrent layers.
+  ComputeType compute_type() const { return compute_type_; }
   bool has(const std::string& name) const { return names_.count(name) > 0; }
 
   /// std::invalid_argument names the tensor where it is missing or has another shape.
@@ -31,6 +40,8 @@ class TensorMap {
 
   /// The same, kept until the map goes; for weights that are packed together.
   const float* get(const std::string& name, const std::vector<int64_t>& shape) const;
+
+  WeightView weight(const std::string& name, const std::vector<int64_t>& shape) const;
 
   /// A copy, for what is used unpacked.
   Buffer<float> copy(const std::string& name, const std::vector<int64_t>& shape) const;
@@ -44,6 +55,7 @@ class TensorMap {
  private:
   std::set<std::string> names_;
   Reader reader_;
+  ComputeType compute_type_;
   mutable std::map<std::string, Tensor> kept_;
 };
 

@@ -57,8 +57,9 @@ CrossAttentionWeights::CrossAttentionWeights(const TensorMap& tensors, const std
   const bool biased = tensors.has(name + ".in_proj_bias");
   const Tensor bias = biased ? tensors.read(name + ".in_proj_bias", {3 * inner}) : Tensor();
   const Tensor weight = tensors.read(name + ".in_proj_weight", {3 * inner, hidden});
-  query = Linear(weight.data, bias.data, inner, hidden);
-  key_value = Linear(weight.data + inner * hidden, biased ? bias.data + inner : nullptr, 2 * inner, hidden);
+  const WeightView rest = weight.view().from_row(inner, hidden);
+  query = Linear(weight.view(), bias.data, inner, hidden, tensors.compute_type());
+  key_value = Linear(rest, biased ? bias.data + inner : nullptr, 2 * inner, hidden, tensors.compute_type());
 }
 
 FeedForward::FeedForward(const TensorMap& tensors, const std::string& name, const TransformerStackConfig& config)

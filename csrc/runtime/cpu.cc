@@ -9,6 +9,10 @@
 #if defined(__linux__)
 #include <sched.h>
 #endif
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 #if defined(_MSC_VER) && (defined(_M_X64) || defined(_M_IX86))
 #include <immintrin.h>
 #include <intrin.h>
@@ -49,6 +53,14 @@ bool cpu_has_avx512vnni() {
 bool cpu_has_avx2() { return false; }
 bool cpu_has_avx512() { return false; }
 bool cpu_has_avx512vnni() { return false; }
+#endif
+
+#if defined(__aarch64__) && defined(__linux__)
+bool cpu_has_dot_product() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+#elif defined(__aarch64__) && defined(__APPLE__)
+bool cpu_has_dot_product() { return true; }  // every Apple processor since 2018
+#else
+bool cpu_has_dot_product() { return false; }
 #endif
 
 namespace {

@@ -19,6 +19,8 @@
 #include "simd/int8/avx512.h"
 #elif defined(FASTSEQ_ISA_AVX2)
 #include "simd/int8/avx2.h"
+#elif defined(FASTSEQ_ISA_NEON)
+#include "simd/int8/neon.h"
 #else
 #include "simd/int8/scalar.h"
 #endif

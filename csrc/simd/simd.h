@@ -15,6 +15,8 @@
 #include "simd/avx512.h"
 #elif defined(FASTSEQ_ISA_AVX2)
 #include "simd/avx2.h"
+#elif defined(FASTSEQ_ISA_NEON)
+#include "simd/neon.h"
 #else
 #include "simd/scalar.h"
 #endif

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fastseq import functional, nn, reference, search
     from fastseq._backend import get_num_threads, set_num_threads, show_config, use_backend
     from fastseq.models import Ensemble, load_model, save_model
+    from fastseq.models.verify import verify
     from fastseq.pipelines import pipeline
     from fastseq.pipelines.semantic_index import SemanticIndex
     from fastseq.pipelines.sentence_encoder import SentenceEncoder
@@ -43,6 +44,7 @@ __all__ = [
     "show_config",
     "stream_search",
     "use_backend",
+    "verify",
 ]
 
 _MODULES = {"functional", "nn", "reference", "search"}
@@ -54,6 +56,7 @@ _ORIGIN = {
     "greedy_search": "fastseq.search",
     "stream_search": "fastseq.search",
     "Ensemble": "fastseq.models",
+    "verify": "fastseq.models.verify",
     "load_model": "fastseq.models",
     "save_model": "fastseq.models",
     "pipeline": "fastseq.pipelines",

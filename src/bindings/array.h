@@ -19,6 +19,7 @@ namespace py = pybind11;
 
 // No py::array::forcecast: an array of another dtype is a TypeError, not a silent copy.
 using FloatArray = py::array_t<float, py::array::c_style>;
+using Int8Array = py::array_t<int8_t, py::array::c_style>;
 using Int32Array = py::array_t<int32_t, py::array::c_style>;
 using Int64Array = py::array_t<int64_t, py::array::c_style>;
 using BoolArray = py::array_t<bool, py::array::c_style>;

@@ -51,11 +51,12 @@ class PyLinear {
 class PyRecurrent {
  public:
   PyRecurrent(const std::string& cell, const std::vector<RecurrentArrays>& weights, bool bidirectional,
-              bool residual = false) {
+              bool residual = false, const std::string& compute_type = "float32") {
+    const ComputeType type = parse_compute_type(compute_type);
     const auto checked = check_recurrent(cell, weights, bidirectional);
     py::gil_scoped_release release;
     recurrent_ = std::make_unique<Recurrent>(checked.cell, checked.weights, checked.input_size, checked.hidden_size,
-                                             bidirectional, residual);
+                                             bidirectional, residual, type);
   }
 
   py::tuple forward(const FloatArray& input, const Int64Array& offsets, const OptionalFloats& h0,
@@ -192,8 +193,8 @@ void register_layers(py::module_& m) {
            arg("bias").none(true), arg("compute_type") = "float32")
       .def("forward", &PyLinear::forward, arg("input"));
   py::class_<PyRecurrent>(m, "Recurrent")
-      .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool, bool>(), arg("cell"), arg("weights"),
-           arg("bidirectional"), arg("residual") = false)
+      .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool, bool, const std::string&>(),
+           arg("cell"), arg("weights"), arg("bidirectional"), arg("residual") = false, arg("compute_type") = "float32")
       .def("forward", &PyRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true), arg("c0").none(true))
       .def("step", &PyRecurrent::step, arg("input"), arg("h0").none(true), arg("c0").none(true))
       .def("one_step", &PyRecurrent::one_step, arg("input"), arg("hx").none(true), arg("batch_first"));

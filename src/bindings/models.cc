@@ -94,7 +94,8 @@ void register_models(py::module_& m) {
       .def("score", &score, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"), arg("following"))
       .def("generate", &generate, arg("ids"), arg("offsets"), arg("options"), arg("outputs") = py::none());
   py::class_<RecurrentSeq2Seq, Seq2Seq>(m, "RecurrentSeq2Seq")
-      .def(model_constructor<RecurrentSeq2Seq>(recurrent_config), arg("config"), arg("tensors"));
+      .def(model_constructor<RecurrentSeq2Seq>(recurrent_config), arg("config"), arg("tensors"),
+           arg("compute_type") = "float32");
   register_generation(m);
 }
 

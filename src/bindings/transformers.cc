@@ -168,13 +168,16 @@ FloatArray head_logits(const TransformerEncoder& model, const Int32Array& ids, c
 void register_transformers(py::module_& m) {
   using py::arg;
   py::class_<TransformerSeq2Seq, Seq2Seq>(m, "TransformerSeq2Seq")
-      .def(model_constructor<TransformerSeq2Seq>(seq2seq_config), arg("config"), arg("tensors"));
+      .def(model_constructor<TransformerSeq2Seq>(seq2seq_config), arg("config"), arg("tensors"),
+           arg("compute_type") = "float32");
   py::class_<TransformerLanguageModel, Seq2Seq>(m, "TransformerLanguageModel")
-      .def(model_constructor<TransformerLanguageModel>(decoder_config), arg("config"), arg("tensors"))
+      .def(model_constructor<TransformerLanguageModel>(decoder_config), arg("config"), arg("tensors"),
+           arg("compute_type") = "float32")
       .def("logits", &prompt_logits, arg("ids"), arg("offsets"))
       .def("generate", &continue_prompts, arg("ids"), arg("offsets"), arg("options"), arg("outputs") = py::none());
   py::class_<TransformerEncoder>(m, "TransformerEncoder")
-      .def(model_constructor<TransformerEncoder>(encoder_config), arg("config"), arg("tensors"))
+      .def(model_constructor<TransformerEncoder>(encoder_config), arg("config"), arg("tensors"),
+           arg("compute_type") = "float32")
       .def("encode", &encode_tokens, arg("ids"), arg("offsets"), arg("token_types").none(true))
       .def("logits", &head_logits, arg("ids"), arg("offsets"), arg("token_types").none(true));
 }

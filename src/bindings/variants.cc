@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "array.h"
+#include "compute_type.h"
 #include "layers/variant_recurrent.h"
 
 namespace fastseq::bindings {
@@ -129,8 +130,9 @@ class PyVariantRecurrent {
  public:
   PyVariantRecurrent(const std::string& cell, const std::vector<Arrays>& weights,
                      const std::vector<Activations>& activations, const py::dict& options, int64_t hidden,
-                     bool bidirectional, bool residual) {
-    const VariantOptions parsed = parse_options(cell, options);
+                     bool bidirectional, bool residual, const std::string& compute_type) {
+    VariantOptions parsed = parse_options(cell, options);
+    parsed.compute_type = parse_compute_type(compute_type);
     const std::size_t directions = bidirectional ? 2 : 1;
     if (weights.empty() || weights.size() % directions != 0 || activations.size() != weights.size()) {
       throw std::invalid_argument("weights and activations have " + std::to_string(weights.size()) + " and " +
@@ -206,9 +208,9 @@ void register_variants(py::module_& m) {
   using py::arg;
   py::class_<PyVariantRecurrent>(m, "VariantRecurrent")
       .def(py::init<const std::string&, const std::vector<Arrays>&, const std::vector<Activations>&, const py::dict&,
-                    int64_t, bool, bool>(),
+                    int64_t, bool, bool, const std::string&>(),
            arg("cell"), arg("weights"), arg("activations"), arg("options"), arg("hidden_size"), arg("bidirectional"),
-           arg("residual"))
+           arg("residual"), arg("compute_type") = "float32")
       .def("forward", &PyVariantRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true),
            arg("c0").none(true));
 }

@@ -7,7 +7,7 @@
 #include "kernels/kernels.h"
 #include "runtime/cpu.h"
 
-// The families that VNNI makes a difference to.
+// The families that VNNI or the dot product of ARM make a difference to.
 #define FASTSEQ_INT8_FAMILIES(isa) \
   FASTSEQ_FAMILY(matmul_int8, isa) \
   FASTSEQ_FAMILY(quantize, isa)
@@ -17,6 +17,7 @@
   FASTSEQ_FAMILY(matmul_bf16, isa)       \
   FASTSEQ_INT8_FAMILIES(isa)             \
   FASTSEQ_FAMILY(recurrent, isa)         \
+  FASTSEQ_FAMILY(recurrent_cell, isa)    \
   FASTSEQ_FAMILY(cell_update, isa)       \
   FASTSEQ_FAMILY(attention, isa)         \
   FASTSEQ_FAMILY(decode_attention, isa)  \
@@ -36,6 +37,10 @@ FASTSEQ_FAMILIES(avx2)
 #if defined(FASTSEQ_HAVE_AVX512)
 FASTSEQ_FAMILIES(avx512)
 FASTSEQ_INT8_FAMILIES(avx512vnni)
+#endif
+#if defined(FASTSEQ_HAVE_NEON)
+FASTSEQ_FAMILIES(neon)
+FASTSEQ_INT8_FAMILIES(neondot)
 #endif
 #undef FASTSEQ_FAMILY
 
@@ -59,6 +64,14 @@ constexpr InstructionSet kInstructionSets[] = {
      [](KernelTable& table) {
        FASTSEQ_FAMILIES(avx512)
        FASTSEQ_INT8_FAMILIES(avx512vnni)
+     }},
+#endif
+#if defined(FASTSEQ_HAVE_NEON)
+    {"neon", [] { return true; }, [](KernelTable& table) { FASTSEQ_FAMILIES(neon) }},
+    {"neondot", cpu_has_dot_product,
+     [](KernelTable& table) {
+       FASTSEQ_FAMILIES(neon)
+       FASTSEQ_INT8_FAMILIES(neondot)
      }},
 #endif
 };

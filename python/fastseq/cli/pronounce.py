@@ -50,6 +50,12 @@ def add_to(commands: Any) -> None:
         "--attention", metavar="OUT.PNG", help="draw where the model looked (one word; needs matplotlib)"
     )
     parser.add_argument("--threads", type=_positive, metavar="N", help="number of threads")
+    parser.add_argument(
+        "--compute-type",
+        choices=("float32", "bfloat16", "int8"),
+        default="float32",
+        help="what the weights are computed in (default: float32)",
+    )
     parser.add_argument("--backend", choices=("native", "numpy"), help="(default: native)")
     parser.set_defaults(run=run, parser=parser)
 
@@ -70,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.threads is not None:
         set_num_threads(args.threads)
-    pronouncer = Pronouncer(args.model, backend=args.backend)
+    pronouncer = Pronouncer(args.model, backend=args.backend, compute_type=args.compute_type)
     output = _Output(pronouncer, args)
     if args.text:
         output.write(args.text)

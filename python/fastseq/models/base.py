@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq import _backend
+from fastseq import _backend, _checks
 from fastseq.models.bound import BoundTensors
 from fastseq.models.generation import GenerationDefaults
 from fastseq.models.ragged import Offsets
@@ -34,6 +34,7 @@ class Model:
         The active one by default.
     folder : Path, optional
     defaults : GenerationDefaults, optional
+    compute_type : str, default "float32"
     """
 
     task: str
@@ -46,7 +47,9 @@ class Model:
         backend: str | None = None,
         folder: Path | None = None,
         defaults: GenerationDefaults | None = None,
+        compute_type: str = "float32",
     ) -> None:
+        self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
         if defaults is not None:
             self._defaults = defaults
         self._backend = _backend.active_name() if backend is None else backend
@@ -57,7 +60,12 @@ class Model:
             arrays = check_tensors(config, tensors)
         else:
             arrays = tensors.read_all() if self._backend == "numpy" else tensors
-        self._core = getattr(functions, config.backend_class)(config.backend_options(), arrays)
+        self._core = getattr(functions, config.backend_class)(config.backend_options(), arrays, compute_type)
+
+    @property
+    def compute_type(self) -> str:
+        """What the weights of dense and recurrent layers are computed in."""
+        return self._compute_type
 
     @property
     def backend(self) -> str:

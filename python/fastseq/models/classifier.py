@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from fastseq import _backend
+from fastseq import _backend, _checks
 from fastseq.models.ragged import Floats, Offsets, ragged
 from fastseq.models.recurrent_stack import RecurrentStack, RecurrentStackConfig
 from fastseq.models.tensors import check_tensors
@@ -113,6 +113,8 @@ class RecurrentClassifier:
         The active one by default.
     folder : Path, optional
         Where it was loaded from: what reads text finds the vocabulary there.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
 
     Raises
     ------
@@ -138,15 +140,17 @@ class RecurrentClassifier:
         tokenizer: WordTokenizer | None = None,
         backend: str | None = None,
         folder: Path | None = None,
+        compute_type: str = "float32",
     ) -> None:
         self.folder = folder
         self._config = config
+        self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
         self._tokenizer = tokenizer
         self._backend = _backend.active_name() if backend is None else backend
         arrays = check_tensors(config, tensors)
         self._functions = _backend.get(self._backend)
-        self._stack = RecurrentStack(config, arrays, self._backend)
-        self._output = self._functions.Linear(arrays["output.weight"], arrays["output.bias"])
+        self._stack = RecurrentStack(config, arrays, self._backend, compute_type)
+        self._output = self._functions.Linear(arrays["output.weight"], arrays["output.bias"], compute_type)
         self._attention = {name: array for name, array in arrays.items() if name.startswith("attention.")}
 
     @property
@@ -166,6 +170,11 @@ class RecurrentClassifier:
         if self._tokenizer is None:
             raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
         return self._tokenizer
+
+    @property
+    def compute_type(self) -> str:
+        """What the weights of dense and recurrent layers are computed in."""
+        return self._compute_type
 
     @property
     def backend(self) -> str:

@@ -34,6 +34,8 @@ class DecoderModel(Model):
         Where it comes from.
     defaults : GenerationDefaults, optional
         How it generates unless it is told otherwise.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
 
     Raises
     ------
@@ -61,10 +63,11 @@ class DecoderModel(Model):
         backend: str | None = None,
         folder: Path | None = None,
         defaults: GenerationDefaults | None = None,
+        compute_type: str = "float32",
     ) -> None:
         start, end = config.bos_token_id, config.eos_token_id
         defaults = defaults or GenerationDefaults(GenerationConfig(), start_id=start, eos_ids=(end,))
-        super().__init__(config, tensors, backend, folder, defaults)
+        super().__init__(config, tensors, backend, folder, defaults, compute_type)
         self._config = config
 
     @property

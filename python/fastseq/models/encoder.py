@@ -31,6 +31,8 @@ class EncoderModel(Model):
         The active one by default.
     folder : Path, optional
         Where it comes from.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
 
     Raises
     ------
@@ -55,8 +57,9 @@ class EncoderModel(Model):
         tensors: Mapping[str, Any],
         backend: str | None = None,
         folder: Path | None = None,
+        compute_type: str = "float32",
     ) -> None:
-        super().__init__(config, tensors, backend, folder)
+        super().__init__(config, tensors, backend, folder, None, compute_type)
         self._config = config
 
     @property

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fastseq import _checks
 from fastseq.models.bound import BoundTensors
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
 from fastseq.models.foreign import read_foreign
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.published import FAMILIES, load_published
+from fastseq.models.quantized import quantize_tensors, read_quantized
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
 from fastseq.models.recurrent_stack import RecurrentStackConfig
 from fastseq.models.seq2seq import Seq2SeqModel
@@ -46,9 +48,9 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
         A folder with `config.json` and weights in a form that `fastseq.weights.read_weights` reads. Of a published
         model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text. Or a
         file: a `.pt` checkpoint of OpenNMT-py, an `.npz` of Marian.
-    compute_type : {"float32"}
-        What the model computes in. Weights stored as float16 or bfloat16 are widened, which is exact; float64
-        is rounded.
+    compute_type : {"float32", "bfloat16", "int8"}
+        What the weights of dense and recurrent layers are computed in; all else is float32. Weights stored as float16
+        or bfloat16 are widened, which is exact; float64 is rounded; int8 weights with scales are taken as they are.
     backend : {"native", "numpy"}, optional
         The active one by default.
 
@@ -71,11 +73,10 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     Traceback (most recent call last):
     FileNotFoundError: no model folder 'no-such-folder'
     """
-    if compute_type != "float32":
-        raise ValueError(f"compute_type is {compute_type!r}; expected 'float32'")
+    _checks.compute_type("load_model", compute_type)
     folder = Path(path)
     if folder.is_file():
-        return _make(folder, *read_foreign(folder), backend)
+        return _make(folder, *read_foreign(folder), backend, compute_type)
     if not folder.is_dir():
         raise FileNotFoundError(f"no model folder {str(folder)!r}")
     weights = find_weights(folder)
@@ -86,10 +87,16 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
         raise FileNotFoundError(f"model folder {str(folder)!r} has no {' and no '.join(missing)}")
     values = _read_object(folder / CONFIG_FILE)
     if "format" not in values or values.get("model_type") in FAMILIES:
-        return load_published(folder, weights, values, _read_object, backend)
+        return load_published(folder, weights, values, _read_object, backend, compute_type)
     config = _parse_config(folder / CONFIG_FILE, values)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
-    return _make(weights, config, BoundTensors(config, open_weights(folder)), vocabulary, backend, folder)
+    stored = open_weights(folder)
+    quantized = any(tensor.numbers == "I8" for tensor in stored.values())
+    try:
+        tensors = read_quantized(weights, stored) if quantized else BoundTensors(config, stored)
+    except ValueError as error:
+        raise ValueError(f"{weights}: {error}") from None
+    return _make(weights, config, tensors, vocabulary, backend, compute_type, folder)
 
 
 def _make(
@@ -98,10 +105,11 @@ def _make(
     tensors: Mapping[str, Any],
     vocabulary: Any,
     backend: str | None,
+    compute_type: str,
     folder: Path | None = None,
 ) -> Any:
     try:
-        return _MODELS[type(config)](config, tensors, vocabulary, backend, folder=folder)
+        return _MODELS[type(config)](config, tensors, vocabulary, backend, folder=folder, compute_type=compute_type)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -124,8 +132,9 @@ def save_model(
         Named and shaped as ``config.tensor_shapes()`` says.
     vocabulary : Vocabulary or WordTokenizer, optional
         The first for encoder-decoders, the second for the others.
-    dtype : {"float32", "float16"}
-        What the weights are stored as.
+    dtype : {"float32", "float16", "int8"}
+        What the weights are stored as. "int8" quantises those of dense and recurrent layers, as ``compute_type="int8"``
+        does, so that a model loaded with it computes the same bits from a quarter of the bytes.
 
     Raises
     ------
@@ -133,8 +142,8 @@ def save_model(
         If tensors are missing, not expected or of another shape, the vocabulary has another size, or the dtype is
         another.
     """
-    if dtype not in ("float32", "float16"):
-        raise ValueError(f"dtype is {dtype!r}; expected 'float32' or 'float16'")
+    if dtype not in ("float32", "float16", "int8"):
+        raise ValueError(f"dtype is {dtype!r}; expected 'float32', 'float16' or 'int8'")
     arrays = check_tensors(config, tensors)
     if vocabulary is not None:
         _check_sizes(vocabulary, config)
@@ -142,7 +151,8 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     values = {"format": FORMAT, "format_version": FORMAT_VERSION} | config.to_dict()
     (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    write_safetensors(folder / TENSOR_FILE, {name: array.astype(dtype) for name, array in arrays.items()})
+    stored = quantize_tensors(arrays) if dtype == "int8" else {n: array.astype(dtype) for n, array in arrays.items()}
+    write_safetensors(folder / TENSOR_FILE, stored)
     if vocabulary is not None:
         vocabulary.save(folder / VOCABULARY_FILE)
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq import _backend
+from fastseq import _backend, _checks
 from fastseq.models.ragged import Floats, Offsets, ragged
 from fastseq.models.recurrent_stack import RecurrentStack, RecurrentStackConfig
 from fastseq.models.tensors import check_tensors
@@ -95,6 +95,8 @@ class RecurrentLanguageModel:
         The active one by default.
     folder : Path, optional
         Where it was loaded from: what reads text finds the vocabulary there.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
 
     Raises
     ------
@@ -123,17 +125,19 @@ class RecurrentLanguageModel:
         tokenizer: WordTokenizer | None = None,
         backend: str | None = None,
         folder: Path | None = None,
+        compute_type: str = "float32",
     ) -> None:
         self.folder = folder
         self._config = config
+        self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
         self._tokenizer = tokenizer
         self._backend = _backend.active_name() if backend is None else backend
         arrays = check_tensors(config, tensors)
         functions = _backend.get(self._backend)
         self._log_softmax = functions.log_softmax
-        self._stack = RecurrentStack(config, arrays, self._backend)
+        self._stack = RecurrentStack(config, arrays, self._backend, compute_type)
         weight = arrays["embedding.weight" if config.tie_output else "output.weight"]
-        self._output = functions.Linear(weight, arrays["output.bias"])
+        self._output = functions.Linear(weight, arrays["output.bias"], compute_type)
 
     @property
     def config(self) -> RecurrentLanguageModelConfig:
@@ -152,6 +156,11 @@ class RecurrentLanguageModel:
         if self._tokenizer is None:
             raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
         return self._tokenizer
+
+    @property
+    def compute_type(self) -> str:
+        """What the weights of dense and recurrent layers are computed in."""
+        return self._compute_type
 
     @property
     def backend(self) -> str:

@@ -27,6 +27,7 @@ def load_published(
     values: dict[str, Any],
     read_object: Callable[[Path], dict[str, Any]],
     backend: str | None,
+    compute_type: str = "float32",
 ) -> Seq2SeqModel | EncoderModel | DecoderModel:
     """Return the model in a folder.
 
@@ -40,6 +41,7 @@ def load_published(
     read_object : callable
         Reads a file with a JSON object.
     backend : str, optional
+    compute_type : str
 
     Raises
     ------
@@ -71,10 +73,10 @@ def load_published(
             infinite=blueprint.infinite,
         )
         if isinstance(config, EncoderConfig):
-            return EncoderModel(config, tensors, backend, folder)
+            return EncoderModel(config, tensors, backend, folder, compute_type)
         if isinstance(config, EncoderDecoderConfig):
-            return Seq2SeqModel(config, tensors, None, backend, folder, defaults)
-        return DecoderModel(config, tensors, backend, folder, defaults)
+            return Seq2SeqModel(config, tensors, None, backend, folder, defaults, compute_type)
+        return DecoderModel(config, tensors, backend, folder, defaults, compute_type)
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from None
 

@@ -67,9 +67,12 @@ class RecurrentStack:
     config : RecurrentStackConfig
     tensors : mapping of str to float32 array
     backend : str
+    compute_type : str
     """
 
-    def __init__(self, config: RecurrentStackConfig, tensors: Mapping[str, Any], backend: str) -> None:
+    def __init__(
+        self, config: RecurrentStackConfig, tensors: Mapping[str, Any], backend: str, compute_type: str
+    ) -> None:
         self._functions = _backend.get(backend)
         self._embedding = tensors["embedding.weight"]
         weights = [
@@ -77,7 +80,7 @@ class RecurrentStack:
             for layer in range(config.num_layers)
             for direction in config.directions
         ]
-        self._rnn = self._functions.Recurrent(config.cell, weights, len(config.directions) == 2)
+        self._rnn = self._functions.Recurrent(config.cell, weights, len(config.directions) == 2, False, compute_type)
 
     def forward(
         self, ids: Ids, offsets: Offsets, h0: Floats | None = None, c0: Floats | None = None

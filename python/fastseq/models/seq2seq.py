@@ -45,6 +45,8 @@ class Seq2SeqModel(Model):
         Where it comes from.
     defaults : GenerationDefaults, optional
         How it generates unless it is told otherwise.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
 
     Raises
     ------
@@ -70,9 +72,10 @@ class Seq2SeqModel(Model):
         backend: str | None = None,
         folder: Path | None = None,
         defaults: GenerationDefaults | None = None,
+        compute_type: str = "float32",
     ) -> None:
         defaults = defaults or GenerationDefaults(GenerationConfig(), config.bos_token_id, (config.eos_token_id,))
-        super().__init__(config, tensors, backend, folder, defaults.within(config.position_limit))
+        super().__init__(config, tensors, backend, folder, defaults.within(config.position_limit), compute_type)
         self._config = config
         self._vocabulary = vocabulary
         self._decoding = _backend.get(self._backend).Decoding

@@ -6,27 +6,27 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastseq.models.bound import ShapedConfig
+from fastseq.reference.quantize import is_narrow
 
 __all__ = ["check_tensors"]
 
 _MOST_NAMED = 50
 
 
-def check_tensors(config: ShapedConfig, tensors: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
-    """Return the tensors as float32 arrays in C order.
+def check_tensors(config: ShapedConfig, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tensors as float32 arrays in C order; pairs (int8 values, scales of the rows) stay what they are.
 
     Parameters
     ----------
     config
         Says which tensors there are.
-    tensors : mapping of str to array
+    tensors : mapping of str to array or pair of arrays
 
     Returns
     -------
-    dict of str to float32 array
+    dict of str to float32 array or pair of arrays
 
     Raises
     ------
@@ -36,15 +36,20 @@ def check_tensors(config: ShapedConfig, tensors: Mapping[str, Any]) -> dict[str,
     required, optional = config.tensor_shapes(), config.optional_tensor_shapes()
     shapes = required | optional
     problems = [f"tensor {name} is missing" for name in required if name not in tensors]
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, tensor in tensors.items():
-        array = np.asarray(tensor)
+        quantized = isinstance(tensor, tuple)
+        array = tensor[0] if quantized else np.asarray(tensor)
         if name not in shapes:
             problems.append(f"tensor {name} is not expected")
-        elif array.dtype.kind != "f":
+        elif quantized and not is_narrow(name, array.shape):
+            problems.append(f"tensor {name} has dtype int8; expected floats")
+        elif array.dtype.kind != "f" and not quantized:
             problems.append(f"tensor {name} has dtype {array.dtype}; expected floats")
         elif array.shape != shapes[name]:
             problems.append(f"tensor {name} has shape {array.shape}; expected {shapes[name]}")
+        elif quantized:
+            arrays[name] = tensor
         elif not np.isfinite(array).all():
             problems.append(f"tensor {name} has NaN or infinite numbers")
         else:

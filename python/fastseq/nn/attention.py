@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastseq import _backend, _checks
-from fastseq._checks import Floats, Mask, expect_rank, expect_shape, float32_only, floats, integer, number
+from fastseq._checks import Floats, Mask, expect_rank, expect_shape, floats, integer, number
 from fastseq.nn.dense import Linear
-from fastseq.nn.module import Module, Seed, expect_torch, refuse, uniform
+from fastseq.nn.module import Module, Seed, compute_type_argument, expect_torch, refuse, uniform
 
 __all__ = ["MultiheadAttention"]
 
@@ -33,7 +33,8 @@ class MultiheadAttention(Module):
         Sizes of keys and values; default `embed_dim`.
     batch_first : bool, default False
         Whether arrays are (B, T, ...) instead of (T, B, ...).
-    compute_type : {"float32"}, default "float32"
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        What the weights of the projections are packed as; see `functional.linear`.
     seed : int or numpy.random.Generator, optional
         For the initial weights, which are distributed as in torch.
 
@@ -78,7 +79,7 @@ class MultiheadAttention(Module):
             raise ValueError(f"{_WHERE}: embed_dim is {size}; expected a multiple of num_heads = {num_heads}")
         self.dropout = number(_WHERE, "dropout", dropout, 0.0, 1.0)
         refuse(_WHERE, add_bias_kv=(add_bias_kv, False), add_zero_attn=(add_zero_attn, False))
-        float32_only(_WHERE, compute_type)
+        self.compute_type = _checks.compute_type(_WHERE, compute_type)
         self.kdim = size if kdim is None else integer(_WHERE, "kdim", kdim, 1)
         self.vdim = size if vdim is None else integer(_WHERE, "vdim", vdim, 1)
         self.batch_first = bool(batch_first)
@@ -90,7 +91,7 @@ class MultiheadAttention(Module):
                 bound = math.sqrt(6 / (size + width))
                 self._set_parameter(f"{name}_proj_weight", uniform(generator, bound, size, width))
         self._set_parameter("in_proj_bias", np.zeros(3 * size, np.float32) if bias else None)
-        self._add("out_proj", Linear(size, size, bias=bias, seed=generator))
+        self._add("out_proj", Linear(size, size, bias=bias, compute_type=compute_type, seed=generator))
         if bias:
             self.out_proj._set_parameter("bias", np.zeros(size, np.float32))
 
@@ -176,7 +177,7 @@ class MultiheadAttention(Module):
             weights = np.split(self.in_proj_weight, 3)
         else:
             weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
-        return [backend.Linear(w, b) for w, b in zip(weights, bias, strict=True)]
+        return [backend.Linear(w, b, self.compute_type) for w, b in zip(weights, bias, strict=True)]
 
     def _heads(self, projection: Any, x: Floats) -> Floats:
         """Project (B, T, width) and split it into contiguous (B, heads, T, D)."""
@@ -236,7 +237,7 @@ class MultiheadAttention(Module):
         return total
 
     @classmethod
-    def from_torch(cls, module: Any) -> MultiheadAttention:
+    def from_torch(cls, module: Any, *, compute_type: str = "float32") -> MultiheadAttention:
         """Take over the weights of a torch.nn.MultiheadAttention.
 
         Raises
@@ -256,9 +257,11 @@ class MultiheadAttention(Module):
             kdim=module.kdim,
             vdim=module.vdim,
             batch_first=module.batch_first,
+            compute_type=compute_type,
         )
         layer.load_state_dict(module.state_dict())
         return layer
 
     def _arguments(self) -> str:
-        return f"{self.embed_dim}, {self.num_heads}" + (", batch_first=True" if self.batch_first else "")
+        layout = ", batch_first=True" if self.batch_first else ""
+        return f"{self.embed_dim}, {self.num_heads}{layout}{compute_type_argument(self)}"

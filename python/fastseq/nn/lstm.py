@@ -29,7 +29,9 @@ class LSTM(RecurrentLayer):
     bidirectional : bool, default False
     proj_size : int, default 0
         P: if it is not 0, h' is W_hr (sigmoid(o) tanh(c')) of this size (Sak et al., 2014).
-    compute_type : {"float32"}, default "float32"
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        What the weights are packed as. With "int8" inputs and states are quantised in every step, each row with its
+        own scale; see `functional.linear`.
     residual, reverse : bool, default False
         As in `RNN`.
     peephole : bool, default False

@@ -29,7 +29,9 @@ class RNN(RecurrentLayer):
     dropout : float, default 0.0
         Accepted so that arguments can be taken over; nothing is dropped, as in torch after ``eval()``.
     bidirectional : bool, default False
-    compute_type : {"float32"}, default "float32"
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        What the weights are packed as. With "int8" inputs and states are quantised in every step, each row with its
+        own scale; see `functional.linear`.
     residual : bool, default False
         Whether every layer but the first adds its input to its outputs.
     reverse : bool, default False

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from fastseq import _checks
 from fastseq._backend import active_name, default_name
-from fastseq._checks import Floats, Ints, float32_only, integer, number
+from fastseq._checks import Floats, Ints, integer, number
 from fastseq.nn.gates import Activation, parse_activations
-from fastseq.nn.module import Module, Seed, expect_torch, uniform
+from fastseq.nn.module import Module, Seed, compute_type_argument, expect_torch, uniform
 from fastseq.nn.recurrent_input import read_input
 
 __all__ = ["RecurrentLayer", "limit", "norm_shapes"]
@@ -83,7 +84,7 @@ class RecurrentLayer(Module):
         self.reverse = bool(reverse)
         if self.reverse and self.bidirectional:
             raise ValueError(f"{where}: reverse is True; expected False as bidirectional is True")
-        float32_only(where, compute_type)
+        self.compute_type = _checks.compute_type(where, compute_type)
         self._gates = gates
         self._activations = parse_activations(where, activations, len(self._standard), self._num_directions)
         self._standard_activations = parse_activations(where, self._standard, len(self._standard), 1)[0]
@@ -141,7 +142,7 @@ class RecurrentLayer(Module):
         if not self._is_variant:
             plain = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             weights = [tuple(self._parameters.get(f"{kind}_{suffix}") for kind in plain) for suffix in self._suffixes()]
-            layer = backend.Recurrent(self._cell, weights, self.bidirectional, self.residual)
+            layer = backend.Recurrent(self._cell, weights, self.bidirectional, self.residual, self.compute_type)
             name = active_name()
             self._steps[name] = layer.one_step
             if name == default_name():
@@ -160,6 +161,7 @@ class RecurrentLayer(Module):
             self.hidden_size,
             self.bidirectional,
             self.residual,
+            self.compute_type,
         )
 
     def _kernel_activations(self) -> list[tuple[Activation, ...]]:
@@ -198,7 +200,7 @@ class RecurrentLayer(Module):
         return super().__getstate__() | {"_steps": {}}
 
     @classmethod
-    def from_torch(cls: type[Layer], module: Any) -> Layer:
+    def from_torch(cls: type[Layer], module: Any, *, compute_type: str = "float32") -> Layer:
         """Take over the weights of torch.nn's layer of the same name.
 
         Raises
@@ -208,7 +210,7 @@ class RecurrentLayer(Module):
         """
         expect_torch(cls, module)
         options = {name: getattr(module, name) for name in cls._options}
-        layer = cls(module.input_size, module.hidden_size, **options)
+        layer = cls(module.input_size, module.hidden_size, compute_type=compute_type, **options)
         layer.load_state_dict(module.state_dict())
         return layer
 
@@ -217,7 +219,7 @@ class RecurrentLayer(Module):
         plain |= {"residual": False, "reverse": False}
         given = [f"{name}={getattr(self, name)}" for name, default in plain.items() if getattr(self, name) != default]
         given += [f"{name}={value}" for name, (value, default) in self._variant.items() if value != default]
-        return ", ".join([str(self.input_size), str(self.hidden_size), *given])
+        return ", ".join([str(self.input_size), str(self.hidden_size), *given]) + compute_type_argument(self)
 
 
 # The rest of `_variant` shows in the parameters.

@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fastseq import functional
-from fastseq._checks import Floats, choice, float32_only, floats, integer, number
+from fastseq import _checks, functional
+from fastseq._checks import Floats, choice, floats, integer, number
 from fastseq.nn.attention import MultiheadAttention
 from fastseq.nn.dense import Linear
-from fastseq.nn.module import Module, Seed, expect_torch
+from fastseq.nn.module import Module, Seed, compute_type_argument, expect_torch
 from fastseq.nn.norm import LayerNorm
 
 __all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]
@@ -46,20 +46,23 @@ class _TransformerLayer(Module):
         self.dropout = number(where, "dropout", dropout, 0.0, 1.0)
         self.activation = choice(where, "activation", activation, ("relu", "gelu"))
         self.norm_first = bool(norm_first)
-        float32_only(where, compute_type)
+        self.compute_type = _checks.compute_type(where, compute_type)
         generator = np.random.default_rng(seed)
         self._add_attention("self_attn", size, heads, bias, batch_first, generator)
         if self._num_norms == 3:
             self._add_attention("multihead_attn", size, heads, bias, batch_first, generator)
-        self._add("linear1", Linear(size, inner, bias=bias, seed=generator))
-        self._add("linear2", Linear(inner, size, bias=bias, seed=generator))
+        self._add("linear1", Linear(size, inner, bias=bias, compute_type=compute_type, seed=generator))
+        self._add("linear2", Linear(inner, size, bias=bias, compute_type=compute_type, seed=generator))
         for i in range(1, self._num_norms + 1):
             self._add(f"norm{i}", LayerNorm(size, eps=layer_norm_eps, bias=bias))
 
     def _add_attention(
         self, name: str, size: int, heads: int, bias: bool, batch_first: bool, generator: np.random.Generator
     ) -> None:
-        self._add(name, MultiheadAttention(size, heads, bias=bias, batch_first=batch_first, seed=generator))
+        attention = MultiheadAttention(
+            size, heads, bias=bias, batch_first=batch_first, compute_type=self.compute_type, seed=generator
+        )
+        self._add(name, attention)
 
     def _feed_forward(self, x: Floats) -> Floats:
         activation = functional.relu if self.activation == "relu" else functional.gelu
@@ -67,7 +70,7 @@ class _TransformerLayer(Module):
         return result
 
     @classmethod
-    def from_torch(cls: type[_Layer], module: Any) -> _Layer:
+    def from_torch(cls: type[_Layer], module: Any, *, compute_type: str = "float32") -> _Layer:
         """Take over the weights of torch.nn's layer of the same name.
 
         Raises
@@ -92,6 +95,7 @@ class _TransformerLayer(Module):
             batch_first=attention.batch_first,
             norm_first=module.norm_first,
             bias=module.linear1.bias is not None,
+            compute_type=compute_type,
         )
         layer.load_state_dict(module.state_dict())
         return layer
@@ -99,7 +103,7 @@ class _TransformerLayer(Module):
     def _arguments(self) -> str:
         attention = self.self_attn
         sizes = f"{attention.embed_dim}, {attention.num_heads}, {self.linear1.out_features}"
-        return f"{sizes}, activation={self.activation!r}, norm_first={self.norm_first}"
+        return f"{sizes}, activation={self.activation!r}, norm_first={self.norm_first}{compute_type_argument(self)}"
 
 
 class TransformerEncoderLayer(_TransformerLayer):
@@ -119,7 +123,8 @@ class TransformerEncoderLayer(_TransformerLayer):
     norm_first : bool, default False
         Whether each part reads normalised input (pre-norm), instead of its sum being normalised (post-norm).
     bias : bool, default True
-    compute_type : {"float32"}, default "float32"
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        What the weights of the dense layers are packed as; see `functional.linear`.
     seed : int or numpy.random.Generator, optional
         For the initial weights, which are distributed as in torch.
 

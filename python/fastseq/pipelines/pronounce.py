@@ -34,6 +34,8 @@ class Pronouncer:
         A bundled model (trained on CMUdict), a model folder, or a model with a vocabulary.
     backend : {"native", "numpy"}, optional
         Where a model that is loaded here runs; the active backend by default.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        What the weights of a model that is loaded here are computed in.
 
     Raises
     ------
@@ -54,12 +56,16 @@ class Pronouncer:
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | Seq2SeqModel | None = None, *, backend: str | None = None
+        self,
+        model: str | os.PathLike[str] | Seq2SeqModel | None = None,
+        *,
+        backend: str | None = None,
+        compute_type: str = "float32",
     ) -> None:
         if isinstance(model, Seq2SeqModel):
             self.model = model
         else:
-            loaded = load_model(_folder("lstm" if model is None else model), backend=backend)
+            loaded = load_model(_folder("lstm" if model is None else model), compute_type, backend)
             if not isinstance(loaded, Seq2SeqModel):
                 raise ValueError(f"model {model!r} is for {loaded.task}; expected one that pronounces")
             self.model = loaded

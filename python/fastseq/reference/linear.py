@@ -7,17 +7,18 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq.reference.quantize import multiply_int8, quantize_rows, round_to_bfloat16
+from fastseq.reference.quantize import QuantizedWeight, narrow
 
 Array: TypeAlias = NDArray[Any]
 
 __all__ = ["Linear", "embedding", "linear"]
 
 
-def linear(input: Array, weight: Array, bias: Array | None, compute_type: str = "float32") -> Array:
+def linear(input: Array, weight: Any, bias: Array | None, compute_type: str = "float32") -> Array:
     """Return x W^T + b: input (N, I), weight (O, I), bias (O,) to (N, O)."""
-    if compute_type != "float32":
-        return Linear(weight, bias, compute_type).forward(input)
+    weight = narrow(weight, compute_type) if compute_type != "float32" else weight
+    if isinstance(weight, QuantizedWeight):
+        return weight.multiply(input, bias)
     output: Array = input @ weight.T
     if bias is not None:
         output += bias
@@ -28,17 +29,11 @@ class Linear:
     """`linear` with its weight: as it is, rounded to bfloat16, or in int8 with a scale for each output."""
 
     def __init__(self, weight: Array, bias: Array | None, compute_type: str = "float32") -> None:
+        self.weight = narrow(weight, compute_type)
         self.bias = bias
-        self.scales: Array | None = None
-        if compute_type == "int8":
-            self.weight, self.scales = quantize_rows(weight)
-        else:
-            self.weight = round_to_bfloat16(weight) if compute_type == "bfloat16" else weight
 
     def forward(self, input: Array) -> Array:
         """Return `linear` of input (N, I)."""
-        if self.scales is not None:
-            return multiply_int8(input, self.weight, self.scales, self.bias)
         return linear(input, self.weight, self.bias)
 
 

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 
-__all__ = ["quantize_rows", "round_to_bfloat16"]
+__all__ = ["QuantizedWeight", "narrow", "narrow_tensors", "quantize_rows", "round_to_bfloat16", "widen"]
 
+# Parts of the names of matrices that are no weights of dense or recurrent layers.
+_TABLES = ("embedding.", "positions.", "token_types.", "relative_bias.", ".score.")
 _SMALLEST = np.float32(2.0**-120)  # 127 / _SMALLEST is still finite
 
 
@@ -29,18 +31,69 @@ def quantize_rows(input: Array) -> tuple[NDArray[np.int8], Array]:
     return np.rint(scaled).astype(np.int8), scales
 
 
-def multiply_int8(input: Array, weight: NDArray[np.int8], scales: Array, bias: Array | None) -> Array:
-    """Return sum * (input scale * weight scale) + bias: quantised input (N, I) and weight (O, I) to (N, O)."""
-    values, input_scales = quantize_rows(input)
-    # Sums of products of whole numbers are exact, in float32 too as long as they stay below 2^24.
-    exact = np.float32 if weight.shape[1] * 127 * 127 < 2**24 else np.float64
-    sums = (values.astype(exact) @ weight.T.astype(exact)).astype(np.float32)
-    # One fma in float32: the product is exact in float64.
-    output = sums.astype(np.float64) * (input_scales[:, None] * scales)
-    if bias is not None:
-        output += bias
-    result: Array = output.astype(np.float32)
-    return result
+class QuantizedWeight:
+    """A weight (O, I) as int8 with a scale for each row; `linear` multiplies with it.
+
+    Parameters
+    ----------
+    values : (O, I) int8 array
+        From -127 to 127.
+    scales : (O,) float32 array
+    """
+
+    def __init__(self, values: NDArray[np.int8], scales: Array) -> None:
+        self.values = values
+        self.scales = scales
+        self.shape = values.shape
+        # Sums of products of whole numbers are exact, in float32 too as long as they stay below 2^24.
+        self._exact = values.astype(np.float32 if values.shape[1] * 127 * 127 < 2**24 else np.float64)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice) -> QuantizedWeight:
+        """Return some of the rows."""
+        return QuantizedWeight(self.values[rows], self.scales[rows])
+
+    def multiply(self, input: Array, bias: Array | None) -> Array:
+        """Return sum * (input scale * weight scale) + bias, for each row of input (N, I) quantised: (N, O)."""
+        values, input_scales = quantize_rows(input)
+        sums = (values.astype(self._exact.dtype) @ self._exact.T).astype(np.float32)
+        # One fma in float32: the product is exact in float64.
+        output = sums.astype(np.float64) * (input_scales[:, None] * self.scales)
+        if bias is not None:
+            output += bias
+        result: Array = output.astype(np.float32)
+        return result
+
+
+def widen(weight: Any) -> Any:
+    """Return the numbers that a weight stands for, as floats."""
+    return weight.values * weight.scales[:, None] if isinstance(weight, QuantizedWeight) else weight
+
+
+def narrow(weight: Any, compute_type: str) -> Any:
+    """Return a weight as it is computed with: itself, rounded to bfloat16, or a `QuantizedWeight`."""
+    if compute_type == "int8":
+        return weight if isinstance(weight, QuantizedWeight) else QuantizedWeight(*quantize_rows(weight))
+    return round_to_bfloat16(widen(weight)) if compute_type == "bfloat16" else widen(weight)
+
+
+def narrow_tensors(tensors: dict[str, Any], compute_type: str) -> dict[str, Any]:
+    """Return the tensors of a model with the weights of dense and recurrent layers narrowed.
+
+    Pairs (int8 values, scales) are weights that were stored so.
+    """
+    pairs = {name: QuantizedWeight(*tensor) for name, tensor in tensors.items() if isinstance(tensor, tuple)}
+    return {
+        name: narrow(tensor, compute_type) if is_narrow(name, tensor.shape) else tensor
+        for name, tensor in (tensors | pairs).items()
+    }
+
+
+def is_narrow(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a tensor is the weight of a dense or recurrent layer: a matrix, but no table or vector of scores."""
+    return len(shape) == 2 and not any(part in name for part in _TABLES)
 
 
 def round_to_bfloat16(weight: Array) -> Array:

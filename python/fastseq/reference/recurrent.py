@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastseq.reference.activations import relu
 from fastseq.reference.linear import linear
+from fastseq.reference.quantize import narrow
 
 Array: TypeAlias = NDArray[Any]
 # weight_ih (G H, I), weight_hh (G H, H), bias_ih (G H,), bias_hh (G H,), G gates
@@ -109,11 +110,22 @@ class Recurrent:
     bidirectional : bool
     residual : bool, default False
         Whether every layer but the first adds its input to its outputs.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights; states are quantised in every step.
     """
 
-    def __init__(self, cell: str, weights: Sequence[Weights], bidirectional: bool, residual: bool = False) -> None:
+    def __init__(
+        self,
+        cell: str,
+        weights: Sequence[Weights],
+        bidirectional: bool,
+        residual: bool = False,
+        compute_type: str = "float32",
+    ) -> None:
         self.cell = cell
-        self.weights = weights
+        self.weights = [
+            (narrow(w_ih, compute_type), narrow(w_hh, compute_type), b_ih, b_hh) for w_ih, w_hh, b_ih, b_hh in weights
+        ]
         self.num_directions = 2 if bidirectional else 1
         self.residual = residual
         self.hidden_size = weights[0][1].shape[1]
@@ -181,10 +193,10 @@ class Recurrent:
         for t in reversed(times) if reverse else times:
             rows, alive = slice(steps.begin[t], steps.begin[t + 1]), slice(steps.active[t])
             if self.cell == "lstm":
-                h[alive], c[alive] = _lstm(gates[rows] + h[alive] @ weight_hh.T, c[alive])
+                h[alive], c[alive] = _lstm(linear(h[alive], weight_hh, gates[rows]), c[alive])
             elif self.cell == "gru":
                 h[alive] = _gru(gates[rows], linear(h[alive], weight_hh, bias_hh), h[alive])
             else:
-                h[alive] = _rnn(gates[rows] + h[alive] @ weight_hh.T, self.cell.removeprefix("rnn_"))
+                h[alive] = _rnn(linear(h[alive], weight_hh, gates[rows]), self.cell.removeprefix("rnn_"))
             output[rows] = h[alive]
         return output

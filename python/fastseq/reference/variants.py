@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastseq.reference.gates import activate
 from fastseq.reference.linear import linear
 from fastseq.reference.norm import layer_norm
+from fastseq.reference.quantize import narrow_tensors
 from fastseq.reference.recurrent import RaggedSteps
 
 Array: TypeAlias = NDArray[Any]
@@ -139,6 +140,8 @@ class VariantRecurrent:
     hidden_size : int
     bidirectional, residual : bool
         `residual`: every layer but the first adds its input to its outputs.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights.
     """
 
     def __init__(
@@ -150,8 +153,10 @@ class VariantRecurrent:
         hidden_size: int,
         bidirectional: bool,
         residual: bool,
+        compute_type: str = "float32",
     ) -> None:
-        self.cells = [_Cell(cell, w, a, options) for w, a in zip(weights, activations, strict=True)]
+        narrowed = [narrow_tensors(w, compute_type) for w in weights]
+        self.cells = [_Cell(cell, w, a, options) for w, a in zip(narrowed, activations, strict=True)]
         self.has_hidden, self.has_cell = cell not in ("sru", "ssru"), cell not in ("rnn", "gru")
         self.num_directions = 2 if bidirectional else 1
         self.residual = residual

@@ -45,14 +45,18 @@ class RecurrentSeq2Seq(Seq2Seq[RecurrentState]):
     config : dict
         The fields of `fastseq.models.RecurrentSeq2SeqConfig`.
     tensors : dict of arrays
-        Named as in the model folder, all of one dtype, which is the dtype of the computation.
+        Named as in the model folder, all of one dtype, which is the dtype of the computation; int8 weights as pairs
+        (values, scales).
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights of dense and recurrent layers.
     """
 
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
+    def __init__(self, config: dict[str, Any], tensors: dict[str, Any], compute_type: str = "float32") -> None:
         directions = ["", "_reverse"] if config["encoder_bidirectional"] else [""]
         memory_size = len(directions) * config["encoder_hidden_size"]
         vocab_sizes = config["source_vocab_size"], config["target_vocab_size"]
-        super().__init__(config, tensors, memory_size, vocab_sizes, tensors["encoder.embedding.weight"].dtype)
+        dtype = tensors["encoder.embedding.weight"].dtype
+        super().__init__(config, tensors, memory_size, vocab_sizes, dtype, compute_type)
         self.attends = config["attention"] != "none"
         self.cell = config["cell"]
         encoder_layers = range(config["encoder_num_layers"])
@@ -60,6 +64,7 @@ class RecurrentSeq2Seq(Seq2Seq[RecurrentState]):
             self.cell,
             [self._weights("encoder", f"l{layer}{direction}") for layer in encoder_layers for direction in directions],
             config["encoder_bidirectional"],
+            compute_type=compute_type,
         )
         self.decoder = [self._weights("decoder", f"l{layer}") for layer in range(config["decoder_num_layers"])]
 

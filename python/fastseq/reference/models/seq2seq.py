@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseq.reference.models.ragged import groups, positions
+from fastseq.reference.quantize import narrow_tensors
 from fastseq.reference.search import BeamSearch, GreedySearch, make_search
 from fastseq.reference.softmax import log_softmax
 
@@ -47,13 +48,14 @@ class Seq2Seq(Generic[AnyState]):
     def __init__(
         self,
         config: dict[str, Any],
-        tensors: dict[str, Array],
+        tensors: dict[str, Any],
         memory_size: int,
         vocab_sizes: tuple[int, int],
         dtype: np.dtype[Any],
+        compute_type: str = "float32",
     ) -> None:
         self.config = config
-        self.tensors = tensors
+        self.tensors = narrow_tensors(tensors, compute_type)
         self.memory_size = memory_size
         self.source_vocab_size, self.target_vocab_size = vocab_sizes
         self.dtype = dtype

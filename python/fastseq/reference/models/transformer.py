@@ -11,6 +11,7 @@ from fastseq.reference.linear import linear
 from fastseq.reference.models.ragged import groups, positions
 from fastseq.reference.models.seq2seq import Array, Seq2Seq
 from fastseq.reference.models.stack import ACTIVATIONS, KeysValues, Stack, by_rows
+from fastseq.reference.quantize import narrow_tensors, widen
 
 __all__ = ["TransformerEncoder", "TransformerLanguageModel", "TransformerSeq2Seq"]
 
@@ -34,13 +35,23 @@ class TransformerState:
         return TransformerState(self.memory[rows], cross, [pair.select(rows) for pair in self.past], first)
 
 
+def _narrowed(config: dict[str, Any], tensors: dict[str, Any], compute_type: str) -> dict[str, Any]:
+    """Return the tensors as they are computed with; a tied embedding has the numbers of the output layer's weight."""
+    if config["tie_output"]:
+        tensors = {**tensors, "output.weight": tensors["decoder.embedding.weight"]}
+    tensors = narrow_tensors(tensors, compute_type)
+    if config["tie_output"]:
+        tensors["decoder.embedding.weight"] = widen(tensors["output.weight"])
+    return tensors
+
+
 class _Output:
     """The output layer: logits of the last layer's output, which is scaled before."""
 
     def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
-        self.weight = tensors["decoder.embedding.weight" if config["tie_output"] else "output.weight"]
+        self.weight = tensors["output.weight"]
         self.bias = tensors.get("output.bias")
-        self.scale = self.weight.dtype.type(config["logits_scale"])
+        self.scale = tensors["decoder.embedding.weight"].dtype.type(config["logits_scale"])
 
     def __call__(self, x: Array) -> Array:
         return by_rows(linear, x * self.scale, self.weight, self.bias)
@@ -54,13 +65,19 @@ class TransformerSeq2Seq(Seq2Seq[TransformerState]):
     config : dict
         ``backend_options()`` of a configuration in `fastseq.models`.
     tensors : dict of arrays
-        All of one dtype, which is the dtype of the computation.
+        All of one dtype, which is the dtype of the computation; int8 weights as pairs
+        (values, scales).
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights of dense and recurrent layers.
     """
 
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
+    def __init__(self, config: dict[str, Any], tensors: dict[str, Any], compute_type: str = "float32") -> None:
+        tensors = _narrowed(config, tensors, compute_type)
         target = tensors["decoder.embedding.weight"]
         source = target if config["shared_embedding"] else tensors["encoder.embedding.weight"]
-        super().__init__(config, tensors, config["encoder"]["hidden_size"], (len(source), len(target)), target.dtype)
+        super().__init__(
+            config, tensors, config["encoder"]["hidden_size"], (len(source), len(target)), target.dtype, compute_type
+        )
         self.encoder = Stack(config["encoder"], tensors, "encoder", source)
         self.decoder = Stack(config["decoder"], tensors, "decoder", target)
         self.output = _Output(config, tensors)
@@ -87,14 +104,15 @@ class TransformerLanguageModel(Seq2Seq[TransformerState]):
 
     Parameters
     ----------
-    config, tensors
+    config, tensors, compute_type
         As of `TransformerSeq2Seq`.
     """
 
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
+    def __init__(self, config: dict[str, Any], tensors: dict[str, Any], compute_type: str = "float32") -> None:
+        tensors = _narrowed(config, tensors, compute_type)
         weight = tensors["decoder.embedding.weight"]
         sizes = len(weight), len(weight)
-        super().__init__(config, tensors, config["decoder"]["hidden_size"], sizes, weight.dtype)
+        super().__init__(config, tensors, config["decoder"]["hidden_size"], sizes, weight.dtype, compute_type)
         self.decoder = Stack(config["decoder"], tensors, "decoder", weight)
         self.output = _Output(config, tensors)
 
@@ -141,13 +159,13 @@ class TransformerEncoder:
 
     Parameters
     ----------
-    config, tensors
+    config, tensors, compute_type
         As of `TransformerSeq2Seq`.
     """
 
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
+    def __init__(self, config: dict[str, Any], tensors: dict[str, Any], compute_type: str = "float32") -> None:
         self.config = config
-        self.tensors = tensors
+        self.tensors = tensors = narrow_tensors(tensors, compute_type)
         self.stack = Stack(config["encoder"], tensors, "encoder", tensors["encoder.embedding.weight"])
 
     def encode(self, ids: Array, offsets: Array, token_types: Array | None) -> Array:
