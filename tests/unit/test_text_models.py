@@ -12,6 +12,7 @@ import pytest
 
 import fastseq
 from conftest import needs_native
+from fastseq.cli import main
 from fastseq.models import RecurrentClassifier, load_model, save_model
 from fastseq.text import Vocabulary
 from text_models import TOKENIZER, classifier, classifier_config, language_config, language_model, sentences, tensors_of
@@ -168,3 +169,19 @@ def test_a_vocabulary_must_be_of_the_models_kind_and_size(tmp_path: Path) -> Non
     )
     with pytest.raises(ValueError, match="unknown is 'b'; expected one of the tokens"):
         load_model(tmp_path)
+
+
+def test_a_folder_is_classified_by_the_pipeline_and_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = classifier_config()
+    save_model(tmp_path, config, tensors_of(config), TOKENIZER)
+    texts = ["The film is good.", "not bad", "never heard of"]
+    results = fastseq.pipeline("text-classification", str(tmp_path), progress=False)(texts)
+    model = load_model(tmp_path)
+    for text, result in zip(texts, results, strict=True):
+        [logits] = model.logits([TOKENIZER.encode(text)])
+        assert result["label"] == config.labels[int(logits.argmax())]
+        assert result["score"] == pytest.approx(float(fastseq.functional.softmax(logits).max()), abs=1e-6)
+    assert main(["classify", "--model", str(tmp_path), "--text", texts[0]]) == 0
+    assert capsys.readouterr().out == f"{results[0]['label']}\t{results[0]['score']:.4f}\n"

@@ -89,12 +89,19 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
         return load_published(folder, weights, values, _read_object, backend)
     config = _parse_config(folder / CONFIG_FILE, values)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
-    return _make(weights, config, BoundTensors(config, open_weights(folder)), vocabulary, backend)
+    return _make(weights, config, BoundTensors(config, open_weights(folder)), vocabulary, backend, folder)
 
 
-def _make(path: Path, config: ModelConfig, tensors: Mapping[str, Any], vocabulary: Any, backend: str | None) -> Any:
+def _make(
+    path: Path,
+    config: ModelConfig,
+    tensors: Mapping[str, Any],
+    vocabulary: Any,
+    backend: str | None,
+    folder: Path | None = None,
+) -> Any:
     try:
-        return _MODELS[type(config)](config, tensors, vocabulary, backend)
+        return _MODELS[type(config)](config, tensors, vocabulary, backend, folder=folder)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -92,6 +93,8 @@ class RecurrentLanguageModel:
         What the ids mean.
     backend : {"native", "numpy"}, optional
         The active one by default.
+    folder : Path, optional
+        Where it was loaded from: what reads text finds the vocabulary there.
 
     Raises
     ------
@@ -119,7 +122,9 @@ class RecurrentLanguageModel:
         tensors: Mapping[str, Any],
         tokenizer: WordTokenizer | None = None,
         backend: str | None = None,
+        folder: Path | None = None,
     ) -> None:
+        self.folder = folder
         self._config = config
         self._tokenizer = tokenizer
         self._backend = _backend.active_name() if backend is None else backend
