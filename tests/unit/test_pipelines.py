@@ -15,7 +15,7 @@ pytest.importorskip("sentencepiece")
 import fastseq
 from fastseq.pipelines import base
 from small_models import bert_folder, marian_folder
-from tokenizer_folders import SENTENCES
+from tokenizer_folders import SENTENCES, m2m100
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,23 @@ def test_wrong_inputs_and_options(
     pipeline = fastseq.pipeline(task, folders[task], backend="numpy")
     with pytest.raises(error, match=message):
         call(pipeline)
+
+
+def test_a_model_of_many_languages_needs_them(tmp_path: Path) -> None:
+    """The tokenizer asks for them; a model of one pair stands in for the other half here."""
+    tokenizer = fastseq.load_tokenizer(m2m100(tmp_path / "m2m100"))
+    model = fastseq.load_model(marian_folder(tmp_path / "marian"))
+    translate = fastseq.pipeline("translation", model, tokenizer=tokenizer)
+    with pytest.raises(ValueError, match="a model of many languages needs tgt_lang; expected one of af, am, ar"):
+        translate("a")
+    with pytest.raises(ValueError, match="language 'xx' is unknown"):
+        translate("a", src_lang="xx", tgt_lang="de")
+    checked = translate.check({"src_lang": "fr", "tgt_lang": "de"})
+    assert checked["search"] == {"forced_bos_token_id": tokenizer.language_id("de")}
+    prepared = translate.prepare("a", "the input", checked)
+    assert prepared.units[0].ids[0] == tokenizer.language_id("fr")
+    named = fastseq.pipeline("translation_en_to_fr", model, tokenizer=tokenizer).check({})
+    assert (named["src_lang"], named["tgt_lang"]) == ("en", "fr")
 
 
 def test_wrong_models(folders: dict[str, Path], tmp_path: Path) -> None:
