@@ -11,7 +11,7 @@ from typing import Any
 from fastseq.models.bound import BoundTensors
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
-from fastseq.models.foreign import read_foreign
+from fastseq.models.foreign import FOREIGN
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.published import FAMILIES, load_published
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
@@ -74,8 +74,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     if compute_type != "float32":
         raise ValueError(f"compute_type is {compute_type!r}; expected 'float32'")
     folder = Path(path)
-    if folder.is_file():
-        return _make(folder, *read_foreign(folder), backend)
+    if folder.is_file() and folder.suffix in FOREIGN:
+        return _load_foreign(folder, backend)
     if not folder.is_dir():
         raise FileNotFoundError(f"no model folder {str(folder)!r}")
     weights = find_weights(folder)
@@ -85,23 +85,22 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     if weights is None or missing:
         raise FileNotFoundError(f"model folder {str(folder)!r} has no {' and no '.join(missing)}")
     values = _read_object(folder / CONFIG_FILE)
-    if "format" not in values or values.get("model_type") in FAMILIES:
+    model_type = values.get("model_type")
+    if "format" not in values or (isinstance(model_type, str) and model_type in FAMILIES):
         return load_published(folder, weights, values, _read_object, backend)
     config = _parse_config(folder / CONFIG_FILE, values)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
-    return _make(weights, config, BoundTensors(config, open_weights(folder)), vocabulary, backend, folder)
-
-
-def _make(
-    path: Path,
-    config: ModelConfig,
-    tensors: Mapping[str, Any],
-    vocabulary: Any,
-    backend: str | None,
-    folder: Path | None = None,
-) -> Any:
+    stored = open_weights(folder)
     try:
-        return _MODELS[type(config)](config, tensors, vocabulary, backend, folder=folder)
+        return _MODELS[type(config)](config, BoundTensors(config, stored), vocabulary, backend, folder=folder)
+    except ValueError as error:
+        raise ValueError(f"{weights}: {error}") from None
+
+
+def _load_foreign(path: Path, backend: str | None) -> Any:
+    config, tensors, vocabulary = FOREIGN[path.suffix](path)
+    try:
+        return _MODELS[type(config)](config, tensors, vocabulary, backend)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
