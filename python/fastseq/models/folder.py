@@ -12,7 +12,7 @@ from fastseq import _checks
 from fastseq.models.bound import BoundTensors
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
-from fastseq.models.foreign import read_foreign
+from fastseq.models.foreign import FOREIGN
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.published import FAMILIES, load_published
 from fastseq.models.quantized import quantize_tensors, read_quantized
@@ -75,8 +75,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     """
     _checks.compute_type("load_model", compute_type)
     folder = Path(path)
-    if folder.is_file():
-        return _make(folder, *read_foreign(folder), backend, compute_type)
+    if folder.is_file() and folder.suffix in FOREIGN:
+        return _make(folder, *FOREIGN[folder.suffix](folder), backend, compute_type)
     if not folder.is_dir():
         raise FileNotFoundError(f"no model folder {str(folder)!r}")
     weights = find_weights(folder)
@@ -86,7 +86,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     if weights is None or missing:
         raise FileNotFoundError(f"model folder {str(folder)!r} has no {' and no '.join(missing)}")
     values = _read_object(folder / CONFIG_FILE)
-    if "format" not in values or values.get("model_type") in FAMILIES:
+    model_type = values.get("model_type")
+    if "format" not in values or (isinstance(model_type, str) and model_type in FAMILIES):
         return load_published(folder, weights, values, _read_object, backend, compute_type)
     config = _parse_config(folder / CONFIG_FILE, values)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
