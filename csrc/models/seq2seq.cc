@@ -50,7 +50,7 @@ std::vector<std::vector<Hypothesis>> Seq2Seq::generate(const Ragged& source, con
       const std::span<const int64_t> sentences =
           std::span(order).subspan(first, std::min(static_cast<std::size_t>(size), order.size() - first));
       const Selection group(source, sentences);
-      auto hypotheses = generate_group(group.view(), options, cancellation);
+      auto hypotheses = generate_group(group.view(), sentences, options, cancellation);
       for (std::size_t i = 0; i < sentences.size(); ++i) {
         results[static_cast<std::size_t>(sentences[i])] = std::move(hypotheses[i]);
       }
@@ -59,9 +59,10 @@ std::vector<std::vector<Hypothesis>> Seq2Seq::generate(const Ragged& source, con
   return results;
 }
 
-std::vector<std::vector<Hypothesis>> Seq2Seq::generate_group(const Ragged& source, const SearchOptions& options,
+std::vector<std::vector<Hypothesis>> Seq2Seq::generate_group(const Ragged& source, std::span<const int64_t> sentences,
+                                                             const SearchOptions& options,
                                                              Cancellation& cancellation) const {
-  const std::unique_ptr<Search> search = make_search(source.batch_size, options);
+  const std::unique_ptr<Search> search = make_search(source.batch_size, options, sentences);
   if (search->done()) return search->result();
   const std::unique_ptr<Decoder> decoder = start(source);
   Buffer<float> logits;

@@ -64,7 +64,8 @@ class Seq2Seq {
                                                 Cancellation& cancellation) const;
 
  private:
-  std::vector<std::vector<Hypothesis>> generate_group(const Ragged& source, const SearchOptions& options,
+  std::vector<std::vector<Hypothesis>> generate_group(const Ragged& source, std::span<const int64_t> sentences,
+                                                      const SearchOptions& options,
                                                       Cancellation& cancellation) const;
 };
 

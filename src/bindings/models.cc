@@ -195,9 +195,11 @@ py::list generate(const Seq2Seq& model, const Int32Array& ids, const Int64Array&
     throw std::invalid_argument("start_id is " + std::to_string(parsed.start_id) + "; expected an id below " +
                                 std::to_string(model.target_vocab_size()));
   }
-  if (model.max_positions() > 0 && parsed.max_length - 1 > model.max_positions()) {
-    throw std::invalid_argument("max_length is " + std::to_string(parsed.max_length) +
-                                "; the model has positions for " + std::to_string(model.max_positions()));
+  check_options(parsed, source.batch_size);
+  const int64_t longest = parsed.longest_length();
+  if (model.max_positions() > 0 && longest - 1 > model.max_positions()) {
+    throw std::invalid_argument("max_length is " + std::to_string(longest) + "; the model has positions for " +
+                                std::to_string(model.max_positions()));
   }
   std::vector<std::vector<Hypothesis>> results;
   run_interruptibly([&](Cancellation& cancellation) { results = model.generate(source, parsed, cancellation); });

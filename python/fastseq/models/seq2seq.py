@@ -90,7 +90,7 @@ class Seq2SeqModel:
         """Where it runs: "native" or "numpy"."""
         return self._backend
 
-    def generate(self, input_ids: Any, lengths: Any = None, **options: Any) -> list[Generation]:
+    def generate(self, input_ids: Any, lengths: Any = None, *, prefix: Any = None, **options: Any) -> list[Generation]:
         """Search the most probable target of each sentence.
 
         Parameters
@@ -98,9 +98,10 @@ class Seq2SeqModel:
         input_ids : sequence of sequences of int, or 2-D integer array
         lengths : sequence of int, optional
             Of the rows of a 2-D array.
+        prefix : list of lists of int, optional
+            For each sentence the tokens after the start token that its target has to start with.
         **options
-            Fields of `GenerationConfig`: `num_beams`, `num_return_sequences`, `max_length`, `max_new_tokens`,
-            `min_length`, `min_new_tokens`, `length_penalty`, `early_stopping`.
+            Fields of `GenerationConfig`.
 
         Returns
         -------
@@ -116,7 +117,14 @@ class Seq2SeqModel:
         limit = self._config.position_limit
         defaults = GenerationConfig() if limit is None else GenerationConfig(max_length=min(256, limit + 1))
         generation = defaults.override(**options)
-        resolved = generation.resolve(start_id=self._config.bos_token_id, eos_id=self._config.eos_token_id)
+        if prefix is not None:
+            ragged(prefix, None, self._config.target_vocab_size, "prefix")
+        resolved = generation.resolve(
+            start_id=self._config.bos_token_id,
+            eos_id=self._config.eos_token_id,
+            prefix=prefix,
+            encoder_input_ids=_split(ids, offsets),
+        )
         if limit is not None and resolved["max_length"] > limit + 1:
             raise ValueError(
                 f"max_length is {resolved['max_length']}; expected at most {limit + 1}: the model has {limit} positions"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastseq import _backend
-from fastseq.search.config import GenerationConfig, check_integer
+from fastseq.search.checks import check_integer
+from fastseq.search.config import GenerationConfig
 from fastseq.search.result import Generation, Hypothesis
 from fastseq.search.state import reorder_state
 
@@ -27,6 +28,8 @@ def beam_search(
     start_id: int,
     eos_id: int | Iterable[int],
     num_beams: int = 4,
+    prefix: Sequence[Sequence[int]] | None = None,
+    encoder_input_ids: Sequence[Sequence[int]] | None = None,
     reorder: Reorder | None = None,
     **options: Any,
 ) -> list[Generation]:
@@ -52,11 +55,15 @@ def beam_search(
         The end token or tokens.
     num_beams : int, default 4
         Sequences kept of each sentence; 1 is greedy search.
+    prefix : list of lists of int, optional
+        For each sentence the tokens after the start token that its target has to start with; they may differ in number.
+        They are part of the result and do not count in its score.
+    encoder_input_ids : list of lists of int, optional
+        The tokens of each source, which `encoder_repetition_penalty` and `encoder_no_repeat_ngram_size` compare with.
     reorder : callable, optional
         ``reorder(state, parents) -> state`` replaces the reordering described above; it is called whenever rows move.
     **options
-        Further fields of `GenerationConfig`: `max_length` or `max_new_tokens`, `min_length` or `min_new_tokens`,
-        `length_penalty`, `early_stopping`, `num_return_sequences`.
+        Further fields of `GenerationConfig`.
 
     Returns
     -------
@@ -94,7 +101,7 @@ def beam_search(
     ([2], -1.0217)
     """
     config = GenerationConfig(num_beams=num_beams).override(**options)
-    resolved = config.resolve(start_id=start_id, eos_id=eos_id)
+    resolved = config.resolve(start_id=start_id, eos_id=eos_id, prefix=prefix, encoder_input_ids=encoder_input_ids)
     backend = _backend.active()
     algorithm = backend.GreedySearch if config.num_beams == 1 else backend.BeamSearch
     search = algorithm(check_integer("batch_size", batch_size, 0), resolved)
@@ -115,14 +122,13 @@ def greedy_search(
     batch_size: int,
     start_id: int,
     eos_id: int | Iterable[int],
-    reorder: Reorder | None = None,
     **options: Any,
 ) -> list[Generation]:
     """Follow the most probable token at every step of a model given by its step function.
 
     Parameters
     ----------
-    step, state, batch_size, start_id, eos_id, reorder, **options
+    step, state, batch_size, start_id, eos_id, **options
         As in `beam_search`. A sentence has one row until it ends.
 
     Returns
@@ -141,8 +147,8 @@ def greedy_search(
 
     Notes
     -----
-    The tokens are those of Hugging Face's ``generate``, which has no scores for them; here they are scored as by
-    `beam_search`.
+    The tokens are those of Hugging Face's ``generate``, which has no scores for them; here the score is what the model
+    itself gives them, whatever processors made of it.
 
     Examples
     --------
@@ -154,7 +160,7 @@ def greedy_search(
     """
     if options.setdefault("num_beams", 1) != 1:
         raise ValueError(f"num_beams is {options['num_beams']}; expected 1 for greedy search")
-    return beam_search(step, state, batch_size=batch_size, start_id=start_id, eos_id=eos_id, reorder=reorder, **options)
+    return beam_search(step, state, batch_size=batch_size, start_id=start_id, eos_id=eos_id, **options)
 
 
 def _call(step: Step, ids: NDArray[np.int64], state: Any) -> tuple[NDArray[np.float32], Any]:

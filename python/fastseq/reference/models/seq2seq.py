@@ -97,7 +97,7 @@ class Seq2Seq(Generic[AnyState]):
         algorithm = GreedySearch if options["num_beams"] == 1 else BeamSearch
         answers: list[list[Answer]] = [[] for _ in range(len(offsets) - 1)]
         for sentences in _groups(offsets, max(1, _GROUP_ROWS // options["num_beams"])):
-            search = algorithm(len(sentences), options)
+            search = algorithm(len(sentences), _of_sentences(options, sentences))
             if not search.done:
                 state = self.start(ids[_positions(offsets, sentences)])
             while not search.done:
@@ -107,6 +107,12 @@ class Seq2Seq(Generic[AnyState]):
             for b, answer in zip(sentences, search.result(), strict=True):
                 answers[b] = answer
         return answers
+
+
+def _of_sentences(options: dict[str, Any], sentences: Array) -> dict[str, Any]:
+    """Return the search options of some of the sentences."""
+    own = {name: [options[name][b] for b in sentences] for name in ("prefix", "encoder_input_ids") if options[name]}
+    return options | own
 
 
 def _groups(offsets: Array, most: int) -> Iterator[Array]:
