@@ -36,14 +36,16 @@ void GreedySearch::extend() {
     const Candidate best = selection_.at(row, 0);
     if (std::isinf(best.score)) {
       // Every token that has a probability is forbidden: the sentence can go no further.
-      finish(sentence, {{std::move(tokens), sum / divisor(sentence, 1), false}});
+      const float score = sum / divisor(sentence, 1);
+      finish(sentence, {{std::move(tokens), score, false, ended(row, sum, score, false, kNoToken)}});
       continue;
     }
     sum += selection_.log_probability(row, best.token);
     const bool finished = options_.is_eos(best.token);
     if (!finished) tokens.push_back(static_cast<int32_t>(best.token));
     if (finished || length_ >= max_length(sentence)) {
-      finish(sentence, {{std::move(tokens), sum / divisor(sentence), finished}});
+      const float score = sum / divisor(sentence);
+      finish(sentence, {{std::move(tokens), score, finished, ended(row, sum, score, finished, best.token)}});
     } else {
       add_row(static_cast<int32_t>(best.token), row, sentence);
     }

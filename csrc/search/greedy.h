@@ -17,6 +17,9 @@ class GreedySearch final : public Search {
   void extend() override;
   void append_tokens(int64_t row, std::vector<int32_t>& tokens) const override;
   int64_t continuations() const override { return 1; }
+  float row_sum(int64_t row) const override {
+    return sums_[static_cast<std::size_t>(sentences()[static_cast<std::size_t>(row)])];
+  }
 
   std::vector<std::vector<int32_t>> tokens_;  // of each sentence
   std::vector<float> sums_;                   // of each sentence: its log-probability so far

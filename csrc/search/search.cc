@@ -6,7 +6,10 @@
 #include <utility>
 
 #include "search/beam.h"
+#include "search/constrained_beam.h"
 #include "search/greedy.h"
+#include "search/sample.h"
+#include "search/sampling.h"
 
 namespace fastseq {
 
@@ -17,8 +20,8 @@ Search::Search(int64_t batch_size, const SearchOptions& options, std::span<const
   for (int64_t sentence = 0; sentence < batch_size; ++sentence) {
     const std::vector<int32_t>* prefix = options_.prefix(original(sentence));
     prompt_lengths_.push_back(prefix == nullptr ? 1 : 1 + static_cast<int64_t>(prefix->size()));
-    if (max_length(sentence) == prompt_length(sentence)) {
-      finish(sentence, {Hypothesis{prefix == nullptr ? std::vector<int32_t>{} : *prefix, 0.0F, false}});
+    if (max_length(sentence) == 1) {
+      finish(sentence, {Hypothesis{}});
     } else {
       add_row(options_.start_id, sentence, sentence);
     }
@@ -43,6 +46,12 @@ void Search::advance(const float* logits, int64_t rows, int64_t vocab_size) {
   vocab_size_ = vocab_size;
   ++length_;
   extend();
+  if (trace_ != nullptr) trace_step();
+}
+
+double Search::random(int64_t sentence, int64_t stream, int64_t number) const {
+  return uniform(options_.seed(original(sentence)), static_cast<uint64_t>(stream), static_cast<uint64_t>(length_),
+                 static_cast<uint64_t>(number));
 }
 
 void Search::describe_rows() {
@@ -85,10 +94,53 @@ void Search::finish(int64_t sentence, std::vector<Hypothesis> hypotheses) {
   results_[static_cast<std::size_t>(sentence)] = std::move(hypotheses);
 }
 
+LastRow Search::ended(int64_t row, float sum, float score, bool finished, int64_t token) {
+  const LastRow last{length_ - 2, row, sum};
+  if (trace_ != nullptr) trace_->add_ending({previous_sentence(row), last, score, finished, token});
+  return last;
+}
+
+void Search::keep_trace() {
+  if (length_ != 1) throw std::logic_error("keep_trace: the search has begun");
+  if (trace_ != nullptr) return;
+  trace_ = std::make_unique<SearchTrace>();
+  trace_step();
+}
+
+void Search::trace_step() {
+  if (done()) return;
+  SearchTrace::Step step{ids_, parents_, sentences_, {}};
+  for (int64_t row = 0; row < static_cast<int64_t>(ids_.size()); ++row) step.sums.push_back(row_sum(row));
+  trace_->add_step(std::move(step));
+}
+
+void Search::stop() {
+  if (trace_ == nullptr) throw std::logic_error("stop: the search keeps no trace");
+  for (int64_t row = 0; row < static_cast<int64_t>(ids_.size());) {
+    const int64_t sentence = sentences_[static_cast<std::size_t>(row)];
+    std::vector<Hypothesis> hypotheses = trace_->ended(sentence);
+    const float power = divisor(sentence);
+    for (; row < static_cast<int64_t>(ids_.size()) && sentences_[static_cast<std::size_t>(row)] == sentence; ++row) {
+      const LastRow last{length_ - 1, row, row_sum(row)};
+      hypotheses.push_back({trace_->read_tokens(last), last.sum / power, false, last});
+    }
+    std::stable_sort(hypotheses.begin(), hypotheses.end(),
+                     [](const Hypothesis& a, const Hypothesis& b) { return a.score > b.score; });
+    const auto most = static_cast<std::size_t>(options_.num_return_sequences);
+    if (hypotheses.size() > most) hypotheses.resize(most);
+    finish(sentence, std::move(hypotheses));
+  }
+  begin_rows();
+}
+
 std::unique_ptr<Search> make_search(int64_t batch_size, const SearchOptions& options,
                                     std::span<const int64_t> originals) {
-  if (options.num_beams == 1) return std::make_unique<GreedySearch>(batch_size, options, originals);
-  return std::make_unique<BeamSearch>(batch_size, options, originals);
+  if (!options.force_words_ids.empty()) return std::make_unique<ConstrainedBeamSearch>(batch_size, options, originals);
+  if (options.num_beams > 1 || options.return_alternatives) {
+    return std::make_unique<BeamSearch>(batch_size, options, originals);
+  }
+  if (options.sampling.do_sample) return std::make_unique<SampleSearch>(batch_size, options, originals);
+  return std::make_unique<GreedySearch>(batch_size, options, originals);
 }
 
 }  // namespace fastseq

@@ -7,10 +7,14 @@
 //   }
 //   search->result();
 //
+// A search that keeps a trace also tells how it came to its hypotheses, which tokens are certain while it runs
+// (stream.h), and can be stopped.
+//
 // The first step has one row a sentence; beams appear as they differ, and the rows of a sentence leave the
 // batch when its search ends.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -19,6 +23,7 @@
 #include "search/hypotheses.h"
 #include "search/options.h"
 #include "search/row_selection.h"
+#include "search/trace.h"
 
 namespace fastseq {
 
@@ -43,6 +48,19 @@ class Search {
 
   /// For each sentence its hypotheses, best first, at most num_return_sequences. Throws unless done.
   std::vector<std::vector<Hypothesis>> result() const;
+  /// Those of one sentence; none while it runs.
+  const std::vector<Hypothesis>& hypotheses(int64_t sentence) const {
+    return results_[static_cast<std::size_t>(sentence)];
+  }
+  int64_t batch_size() const { return static_cast<int64_t>(results_.size()); }
+
+  /// Keeps every step from now on; to be called before the first one.
+  void keep_trace();
+  /// What has been kept, or null.
+  const SearchTrace* trace() const { return trace_.get(); }
+  /// Ends the search where it is: of each running sentence the best of its ended and its running hypotheses become
+  /// the result. Throws std::logic_error unless a trace is kept.
+  void stop();
 
  protected:
   /// `originals` (batch_size): what the per-sentence options and messages call the sentences; none: 0, 1, 2, ...
@@ -58,11 +76,20 @@ class Search {
   virtual int64_t continuations() const = 0;
   /// (rows): what to add to the log-probabilities of each row, or null.
   virtual const float* running_scores() const { return nullptr; }
+  /// Sum of the log-probabilities of what a row of the next step has read.
+  virtual float row_sum(int64_t row) const = 0;
 
   void begin_rows();
   void add_row(int32_t id, int64_t parent, int64_t sentence);
   void finish(int64_t sentence, std::vector<Hypothesis> hypotheses);
+  static constexpr int64_t kNoToken = -1;
+  /// Notes that a hypothesis ended in `row` of this step by writing `token` (kNoToken: without writing one).
+  LastRow ended(int64_t row, float sum, float score, bool finished, int64_t token);
 
+  /// What the caller calls a sentence.
+  int64_t original(int64_t sentence) const {
+    return originals_.empty() ? sentence : originals_[static_cast<std::size_t>(sentence)];
+  }
   /// Tokens that the next step must have, the start token and the prefix, and may have.
   int64_t prompt_length(int64_t sentence) const { return prompt_lengths_[static_cast<std::size_t>(sentence)]; }
   int64_t max_length(int64_t sentence) const {
@@ -75,8 +102,16 @@ class Search {
   }
   /// In extend(): what the sum of a sentence's log-probabilities is divided by after this step, or `ago` steps ago.
   float divisor(int64_t sentence, int64_t ago = 0) const {
-    return length_divisor(length_ - ago - prompt_length(sentence), options_.length_penalty);
+    return length_divisor(scored_length(sentence, length_ - ago), options_.length_penalty);
   }
+  /// How many of `length` tokens count in the score: not the start token, and the prefix only by CTranslate2's rules.
+  int64_t scored_length(int64_t sentence, int64_t length) const {
+    const int64_t given = options_.preset == Preset::kCTranslate2 ? 1 : prompt_length(sentence);
+    return std::max<int64_t>(0, length - given);
+  }
+
+  /// In extend(): a number in (0, 1) that depends on the sentence's seed, the step and the arguments only.
+  double random(int64_t sentence, int64_t stream, int64_t number) const;
 
   int64_t previous_rows() const { return static_cast<int64_t>(previous_sentences_.size()); }
   int64_t previous_sentence(int64_t row) const { return previous_sentences_[static_cast<std::size_t>(row)]; }
@@ -86,9 +121,6 @@ class Search {
   int64_t length_ = 1;  // tokens of every live row, with the start token; extend() sees the new length
 
  private:
-  int64_t original(int64_t sentence) const {
-    return originals_.empty() ? sentence : originals_[static_cast<std::size_t>(sentence)];
-  }
   /// Fills contexts_ for the live rows.
   void describe_rows();
 
@@ -102,9 +134,13 @@ class Search {
   std::vector<int64_t> sentences_;
   std::vector<int64_t> previous_sentences_;
   std::vector<std::vector<Hypothesis>> results_;
+  std::unique_ptr<SearchTrace> trace_;
+
+  void trace_step();
 };
 
-/// GreedySearch for one beam, BeamSearch for more.
+/// GreedySearch or SampleSearch for one beam, BeamSearch for more and for alternatives, ConstrainedBeamSearch where
+/// phrases have to occur.
 std::unique_ptr<Search> make_search(int64_t batch_size, const SearchOptions& options,
                                     std::span<const int64_t> originals = {});
 

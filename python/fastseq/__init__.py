@@ -10,15 +10,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastseq import functional, nn, reference
+    from fastseq import functional, nn, reference, search
     from fastseq._backend import get_num_threads, set_num_threads, show_config, use_backend
-    from fastseq.models import load_model, save_model
+    from fastseq.models import Ensemble, load_model, save_model
     from fastseq.pipelines import pipeline
-    from fastseq.search import Generation, GenerationConfig, Hypothesis, beam_search, greedy_search
+    from fastseq.search import Generation, GenerationConfig, Hypothesis, beam_search, greedy_search, stream_search
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Ensemble",
     "Generation",
     "GenerationConfig",
     "Hypothesis",
@@ -31,18 +32,22 @@ __all__ = [
     "pipeline",
     "reference",
     "save_model",
+    "search",
     "set_num_threads",
     "show_config",
+    "stream_search",
     "use_backend",
 ]
 
-_MODULES = {"functional", "nn", "reference"}
+_MODULES = {"functional", "nn", "reference", "search"}
 _ORIGIN = {
     "Generation": "fastseq.search",
     "GenerationConfig": "fastseq.search",
     "Hypothesis": "fastseq.search",
     "beam_search": "fastseq.search",
     "greedy_search": "fastseq.search",
+    "stream_search": "fastseq.search",
+    "Ensemble": "fastseq.models",
     "load_model": "fastseq.models",
     "save_model": "fastseq.models",
     "pipeline": "fastseq.pipelines",

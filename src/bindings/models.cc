@@ -5,6 +5,8 @@
 #include <memory>
 
 #include "array.h"
+#include "generation.h"
+#include "model_arguments.h"
 #include "models/recurrent_seq2seq.h"
 #include "models/transformer_seq2seq.h"
 #include "recurrent_weights.h"
@@ -105,50 +107,8 @@ TensorMap tensor_map(const py::dict& tensors) {
   return map;
 }
 
-Ragged ragged(const Int32Array& ids, const Int64Array& offsets, const char* name, int64_t vocab_size,
-              int64_t max_positions) {
-  require_shape(ids, name, {kAny});
-  const Ragged view{ids.data(), offsets.data(), require_offsets(offsets, "offsets", ids.size())};
-  for (int64_t i = 0; i < ids.size(); ++i) {
-    if (view.ids[i] < 0 || view.ids[i] >= vocab_size) {
-      throw std::invalid_argument(std::string(name) + " has id " + std::to_string(view.ids[i]) +
-                                  "; expected ids in [0, " + std::to_string(vocab_size) + ")");
-    }
-  }
-  for (int64_t b = 0; max_positions > 0 && b < view.batch_size; ++b) {
-    if (view.length(b) > max_positions) {
-      throw std::invalid_argument(std::string(name) + "[" + std::to_string(b) + "] has " +
-                                  std::to_string(view.length(b)) + " tokens; the model has positions for " +
-                                  std::to_string(max_positions));
-    }
-  }
-  return view;
-}
-
-/// Whether Python wants to stop (a signal handler raised); the error stays set.
-bool interrupted() {
-  py::gil_scoped_acquire gil;
-  return PyErr_CheckSignals() != 0;
-}
-
-/// Runs `work(cancellation)` without the GIL; a pending Python exception becomes the result when it is cancelled.
-template <typename Work>
-void run_interruptibly(const Work& work) {
-  bool cancelled = false;
-  {
-    py::gil_scoped_release release;
-    Cancellation cancellation(interrupted);
-    try {
-      work(cancellation);
-    } catch (const Cancelled&) {
-      cancelled = true;
-    }
-  }
-  if (cancelled) throw py::error_already_set();
-}
-
 FloatArray encode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets) {
-  const Ragged source = ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
+  const Ragged source = source_of(model, ids, offsets);
   FloatArray memory({ids.size(), static_cast<py::ssize_t>(model.memory_size())});
   float* to = memory.mutable_data();
   py::gil_scoped_release release;
@@ -158,13 +118,8 @@ FloatArray encode(const Seq2Seq& model, const Int32Array& ids, const Int64Array&
 
 py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets, const Int32Array& target_ids,
                  const Int64Array& target_offsets, bool return_attention) {
-  const Ragged source = ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
-  const Ragged target =
-      ragged(target_ids, target_offsets, "target_ids", model.target_vocab_size(), model.max_positions());
-  if (source.batch_size != target.batch_size) {
-    throw std::invalid_argument("target_offsets has " + std::to_string(target.batch_size) +
-                                " sequences; expected as many as offsets, " + std::to_string(source.batch_size));
-  }
+  const Ragged source = source_of(model, ids, offsets);
+  const Ragged target = target_of(model, target_ids, target_offsets, source.batch_size);
   FloatArray logits({target_ids.size(), static_cast<py::ssize_t>(model.target_vocab_size())});
   float* to = logits.mutable_data();
   const bool attends = return_attention && model.attends();
@@ -188,47 +143,31 @@ py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& 
   return py::make_tuple(logits, attention);
 }
 
-py::list generate(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets, const py::dict& options) {
-  const Ragged source = ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
-  const SearchOptions parsed = parse_search_options(options);
-  if (parsed.start_id >= model.target_vocab_size()) {
-    throw std::invalid_argument("start_id is " + std::to_string(parsed.start_id) + "; expected an id below " +
-                                std::to_string(model.target_vocab_size()));
-  }
-  check_options(parsed, source.batch_size);
-  const int64_t longest = parsed.longest_length();
-  if (model.max_positions() > 0 && longest - 1 > model.max_positions()) {
-    throw std::invalid_argument("max_length is " + std::to_string(longest) + "; the model has positions for " +
-                                std::to_string(model.max_positions()));
-  }
-  std::vector<std::vector<Hypothesis>> results;
-  run_interruptibly([&](Cancellation& cancellation) { results = model.generate(source, parsed, cancellation); });
-  return hypotheses_to_python(results);
-}
-
 template <typename Model, typename Config>
 void register_model(py::module_& m, const char* name, Config (*parse)(const py::dict&)) {
   using py::arg;
-  py::class_<Model, Seq2Seq>(m, name)
-      .def(py::init([parse](const py::dict& config, const py::dict& tensors) {
-             const Config parsed = parse(config);
-             const TensorMap map = tensor_map(tensors);
-             py::gil_scoped_release release;
-             return std::make_unique<Model>(parsed, map);
-           }),
-           arg("config"), arg("tensors"))
-      .def("encode", &encode, arg("ids"), arg("offsets"))
-      .def("decode", &decode, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"),
-           arg("return_attention") = false)
-      .def("generate", &generate, arg("ids"), arg("offsets"), arg("options"));
+  py::class_<Model, Seq2Seq>(m, name).def(py::init([parse](const py::dict& config, const py::dict& tensors) {
+                                            const Config parsed = parse(config);
+                                            const TensorMap map = tensor_map(tensors);
+                                            py::gil_scoped_release release;
+                                            return std::make_unique<Model>(parsed, map);
+                                          }),
+                                          arg("config"), arg("tensors"));
 }
 
 }  // namespace
 
 void register_models(py::module_& m) {
-  py::class_<Seq2Seq>(m, "Seq2Seq");
+  using py::arg;
+  py::class_<Seq2Seq>(m, "Seq2Seq")
+      .def("encode", &encode, arg("ids"), arg("offsets"))
+      .def("decode", &decode, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"),
+           arg("return_attention") = false)
+      .def("score", &score, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"), arg("following"))
+      .def("generate", &generate, arg("ids"), arg("offsets"), arg("options"), arg("outputs") = py::none());
   register_model<RecurrentSeq2Seq>(m, "RecurrentSeq2Seq", recurrent_config);
   register_model<TransformerSeq2Seq>(m, "TransformerSeq2Seq", transformer_config);
+  register_generation(m);
 }
 
 }  // namespace fastseq::bindings

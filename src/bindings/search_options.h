@@ -1,4 +1,4 @@
-// What search takes from Python and gives back, shared by the bindings that run it.
+// What search takes from Python, shared by the bindings that run it.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "search/hypotheses.h"
 #include "search/options.h"
 
 namespace fastseq::bindings {
@@ -29,8 +28,5 @@ T read_entry(const py::dict& entries, const char* name, const char* key) {
 /// The options dictionary of GenerationConfig.resolve(). ValueError for what is missing or of the wrong type; the
 /// search itself checks the values.
 SearchOptions parse_search_options(const py::dict& options);
-
-/// For each sentence a list of (tokens, score, finished), best first.
-py::list hypotheses_to_python(const std::vector<std::vector<Hypothesis>>& results);
 
 }  // namespace fastseq::bindings

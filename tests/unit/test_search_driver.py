@@ -135,8 +135,8 @@ def test_torch_logits_and_state():
 def test_what_a_step_returns_is_checked():
     with pytest.raises(TypeError, match=r"a value of type ndarray; expected \(logits, state\)"):
         search(lambda ids, state: TABLE[ids])
-    with pytest.raises(TypeError, match="3 values"):
-        search(lambda ids, state: (TABLE[ids], state, None))
+    with pytest.raises(TypeError, match="4 values"):
+        search(lambda ids, state: (TABLE[ids], state, None, None))
     with pytest.raises(TypeError, match="dtype int64"):
         search(lambda ids, state: (TABLE[ids].astype(np.int64), state))
     with pytest.raises(ValueError, match=r"shape \(2, 1, 6\); expected \(rows, vocabulary\) = \(2, \*\)"):

@@ -17,8 +17,9 @@ else:
     except ImportError:  # without the extension modules everything still runs, in Python
         from fastseq.models._ragged_fallback import flatten, token_batches
 
-__all__ = ["Ids", "Offsets", "ragged", "token_batches"]
+__all__ = ["Floats", "Ids", "Offsets", "ragged", "token_batches"]
 
+Floats: TypeAlias = NDArray[np.float32]
 Ids: TypeAlias = NDArray[np.int32]
 Offsets: TypeAlias = NDArray[np.int64]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -12,14 +12,20 @@ from numpy.typing import NDArray
 
 from fastseq import _backend
 from fastseq.models.config import Seq2SeqConfig
+from fastseq.models.options import resolve_options
 from fastseq.models.ragged import Ids, Offsets, ragged
 from fastseq.models.tensors import check_tensors
-from fastseq.search import Generation, GenerationConfig, Hypothesis
+from fastseq.search import Generation, Outputs, SearchStream, TargetScores
+from fastseq.search.inputs import of_sentences
+from fastseq.search.stream import OnTokens, run
 from fastseq.text import Vocabulary
 
 __all__ = ["Seq2SeqModel"]
 
 Floats: TypeAlias = NDArray[np.float32]
+
+# Rows that a stream decodes together: enough to use each weight many times, few enough to bound its memory.
+_STREAM_ROWS = 128
 
 
 class Seq2SeqModel:
@@ -63,7 +69,7 @@ class Seq2SeqModel:
         self._vocabulary = vocabulary
         self._backend = _backend.active_name() if backend is None else backend
         functions = _backend.get(self._backend)
-        self._log_softmax = functions.log_softmax
+        self._decoding = functions.Decoding
         # Every field is there, None too: the backends know no defaults.
         self._core = getattr(functions, config.backend_class)(vars(config), check_tensors(config, tensors))
 
@@ -90,7 +96,9 @@ class Seq2SeqModel:
         """Where it runs: "native" or "numpy"."""
         return self._backend
 
-    def generate(self, input_ids: Any, lengths: Any = None, *, prefix: Any = None, **options: Any) -> list[Generation]:
+    def generate(
+        self, input_ids: Any, lengths: Any = None, *, on_tokens: OnTokens | None = None, **options: Any
+    ) -> list[Generation]:
         """Search the most probable target of each sentence.
 
         Parameters
@@ -98,10 +106,13 @@ class Seq2SeqModel:
         input_ids : sequence of sequences of int, or 2-D integer array
         lengths : sequence of int, optional
             Of the rows of a 2-D array.
-        prefix : list of lists of int, optional
-            For each sentence the tokens after the start token that its target has to start with.
+        on_tokens : callable, optional
+            Called with `StreamedTokens` as soon as tokens are certain; returning False ends the search where it is.
         **options
-            Fields of `GenerationConfig`.
+            Fields of `GenerationConfig`; `prefix`, `prefix_allowed_tokens_fn` and `logits_processor` as in
+            `fastseq.beam_search` (functions are called with some sentences at a time, from any thread); and what else
+            to return: `return_token_log_probs`, `return_attention`,
+            `return_logits`, `return_trace` (True or False), `return_top_logits` (how many), see `Hypothesis`.
 
         Returns
         -------
@@ -113,24 +124,53 @@ class Seq2SeqModel:
         TypeError, ValueError
             If an id, a length or an option is wrong, or a sentence too long for the model's positions.
         """
+        outputs, _ = Outputs.split(options)
+        if on_tokens is not None or outputs.trace:
+            return run(self.stream(input_ids, lengths, **options), on_tokens)
+        ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
+        answers = self._core.generate(ids, offsets, resolved, outputs.resolve())
+        return [Generation.from_answers(answer) for answer in answers]
+
+    def stream(self, input_ids: Any, lengths: Any = None, **options: Any) -> SearchStream:
+        """Search as `generate` does, and iterate over the tokens as soon as they are certain.
+
+        Parameters
+        ----------
+        input_ids, lengths, **options
+            As in `generate`.
+
+        Returns
+        -------
+        SearchStream
+            An iterator of `StreamedTokens`. Sentences are searched some at a time, in their order, and only as far as
+            the stream is read.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `generate`.
+        """
+        ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
+        # A trace is that of one sentence.
+        size = 1 if outputs.trace else max(1, _STREAM_ROWS // resolved["num_beams"])
+
+        def start(first: int) -> Any:
+            bounds = offsets[first : first + size + 1]
+            own = ids[bounds[0] : bounds[-1]]
+            part = of_sentences(resolved, first, len(bounds) - 1)
+            return self._decoding(self._core, own, bounds - bounds[0], part, outputs.resolve())
+
+        count = len(offsets) - 1
+        parts = [(first, functools.partial(start, first)) for first in range(0, count, size)]
+        return SearchStream(parts, count, outputs.trace)
+
+    def _search_arguments(
+        self, input_ids: Any, lengths: Any, options: dict[str, Any]
+    ) -> tuple[Ids, Offsets, dict[str, Any], Outputs]:
         ids, offsets = self._source(input_ids, lengths)
-        limit = self._config.position_limit
-        defaults = GenerationConfig() if limit is None else GenerationConfig(max_length=min(256, limit + 1))
-        generation = defaults.override(**options)
-        if prefix is not None:
-            ragged(prefix, None, self._config.target_vocab_size, "prefix")
-        resolved = generation.resolve(
-            start_id=self._config.bos_token_id,
-            eos_id=self._config.eos_token_id,
-            prefix=prefix,
-            encoder_input_ids=_split(ids, offsets),
-        )
-        if limit is not None and resolved["max_length"] > limit + 1:
-            raise ValueError(
-                f"max_length is {resolved['max_length']}; expected at most {limit + 1}: the model has {limit} positions"
-            )
-        answers = self._core.generate(ids, offsets, resolved)
-        return [Generation([Hypothesis(*hypothesis) for hypothesis in answer]) for answer in answers]
+        sources = _split(ids, offsets)
+        resolved, outputs = resolve_options(self._config, {"encoder_input_ids": sources, **options})
+        return ids, offsets, resolved, outputs
 
     def encode(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
         """Return the encoder's output of each sentence, (S, memory_size).
@@ -166,11 +206,13 @@ class Seq2SeqModel:
         TypeError, ValueError
             If an id is wrong, the numbers of sentences differ, or one is too long for the model's positions.
         """
-        logits, offsets = self._decode(input_ids, target_ids)
-        return _split(logits, offsets)
+        ids, offsets = self._source(input_ids, None)
+        target, target_offsets = self._target(target_ids, len(offsets))
+        logits, _ = self._core.decode(ids, offsets, target, target_offsets)
+        return _split(logits, target_offsets)
 
-    def score(self, input_ids: Any, target_ids: Any, *, length_penalty: float = 1.0) -> NDArray[np.float64]:
-        """Return the score that a search would give each target, end token included.
+    def score(self, input_ids: Any, target_ids: Any, *, length_penalty: float = 1.0) -> TargetScores:
+        """Return how probable each target is, its end token included.
 
         Parameters
         ----------
@@ -183,15 +225,16 @@ class Seq2SeqModel:
 
         Returns
         -------
-        (B,) float64 array
+        TargetScores
+            The scores that a search would give the targets, log-probabilities of their tokens, perplexity. As a NumPy
+            array: the scores, (B,).
         """
         inputs, targets = self._with_ends(target_ids)
-        logits, offsets = self._decode(input_ids, inputs)
-        following = np.array([token for row in targets for token in row], np.int64)
-        chosen = self._log_softmax(logits)[np.arange(len(following)), following]
-        # fsum is exact: the order of the terms does not matter.
-        sums = [math.fsum(row) / len(row) ** length_penalty for row in _split(chosen, offsets)]
-        return np.array(sums, np.float64)
+        ids, offsets = self._source(input_ids, None)
+        target, target_offsets = self._target(inputs, len(offsets))
+        following = np.array([token for row in targets for token in row], np.int32)
+        log_probs = self._core.score(ids, offsets, target, target_offsets, following)
+        return TargetScores.from_flat(log_probs, target_offsets, length_penalty)
 
     def attention(self, input_ids: Any, target_ids: Any) -> list[Floats]:
         """Return where the decoder looked when it wrote each target token.
@@ -220,12 +263,6 @@ class Seq2SeqModel:
         target, target_offsets = self._target(inputs, len(offsets))
         matrices: list[Floats] = self._core.decode(ids, offsets, target, target_offsets, True)[1]
         return matrices
-
-    def _decode(self, input_ids: Any, target_ids: Any) -> tuple[Floats, Offsets]:
-        ids, offsets = self._source(input_ids, None)
-        target, target_offsets = self._target(target_ids, len(offsets))
-        logits, _ = self._core.decode(ids, offsets, target, target_offsets)
-        return logits, target_offsets
 
     def _with_ends(self, target_ids: Any) -> tuple[list[list[int]], list[list[int]]]:
         """What the decoder reads, [start, tokens], and what it should say, [tokens, end]."""

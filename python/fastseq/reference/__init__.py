@@ -7,18 +7,22 @@ the arguments: float64 arrays give the numbers that tests hold the float32 kerne
 from fastseq.reference.activations import exp, gelu, relu, sigmoid, silu, tanh
 from fastseq.reference.attention import additive_attention, multiplicative_attention, scaled_dot_product_attention
 from fastseq.reference.linear import Linear, embedding, linear
-from fastseq.reference.models import RecurrentSeq2Seq, TransformerSeq2Seq
+from fastseq.reference.models import Decoding, Ensemble, RecurrentSeq2Seq, TransformerSeq2Seq
 from fastseq.reference.norm import layer_norm, rms_norm
 from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
-from fastseq.reference.search import BeamSearch, GreedySearch
+from fastseq.reference.search import BeamSearch, ConstrainedBeamSearch, GreedySearch, SampleSearch
 from fastseq.reference.softmax import log_softmax, log_softmax_topk, softmax
 
 __all__ = [
     "BeamSearch",
+    "ConstrainedBeamSearch",
+    "Decoding",
+    "Ensemble",
     "GreedySearch",
     "Linear",
     "Recurrent",
     "RecurrentSeq2Seq",
+    "SampleSearch",
     "TransformerSeq2Seq",
     "additive_attention",
     "embedding",
