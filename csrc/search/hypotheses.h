@@ -49,7 +49,7 @@ class HypothesisPool {
     float score;
     int64_t node;  // the last token kept in the tree
     bool finished;
-    LastRow last;
+    LastRow last{};
   };
 
   explicit HypothesisPool(int64_t capacity) : capacity_(capacity) {}

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 transformers = pytest.importorskip("transformers")
-for package in ("tokenizers", "sentencepiece", "google.protobuf"):
-    pytest.importorskip(package)
+pytest.importorskip("tokenizers")
+pytest.importorskip("sentencepiece")
+pytest.importorskip("google.protobuf")
 
 from fastseq.text import Tokenizer, load_tokenizer  # noqa: E402
 from tokenizer_folders import KINDS, ODD, SENTENCES, piece_model, write  # noqa: E402

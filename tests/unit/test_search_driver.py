@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastseq
+from fastseq.search import Ancestors
 from fastseq.search.state import reorder_state
 
 START, EOS = 0, 1
@@ -195,3 +196,30 @@ def test_arguments_are_checked_before_the_first_step(options, error, message):
 
     with pytest.raises(error, match=message):
         search(step, **options)
+
+
+def test_parents_are_passed_and_nothing_is_reordered(backend):
+    def step(ids, state, parents):
+        assert state is box
+        places = ancestors.extend(parents)
+        box.extend(ids.tolist())
+        histories = np.array(box)[places]
+        assert np.array_equal(histories[:, -1], ids)
+        seen.append(histories)
+        return TABLE[ids] + 0.3 * len(seen), box
+
+    box: list[int] = []
+    seen: list[np.ndarray] = []
+    ancestors = Ancestors()
+    found = search(step, box, pass_parents=True, num_return_sequences=3)
+    fed = {tuple(row[1:]) for histories in seen for row in histories.tolist()}
+    for generation in found:
+        for hypothesis in generation.hypotheses:
+            assert tuple(hypothesis.tokens[: hypothesis.steps - 1]) in fed
+
+
+def test_parents_or_reorder_but_not_both():
+    with pytest.raises(ValueError, match="both reorder and pass_parents are given"):
+        search(pass_parents=True, reorder=lambda state, parents: state)
+    with pytest.raises(TypeError, match="step is of type NoneType; expected a function"):
+        search(step=None)

@@ -119,6 +119,10 @@ class Seq2SeqConfig(ModelConfig):
             if getattr(self, name) >= self.target_vocab_size
         ]
 
+    def backend_options(self) -> dict[str, Any]:
+        """Return what the backends read: every field, None too, as they know no defaults."""
+        return dict(vars(self))
+
     @property
     def memory_size(self) -> int:
         """Width of the encoder's output."""

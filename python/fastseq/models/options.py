@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastseq.models.config import Seq2SeqConfig
-from fastseq.search import GenerationConfig, Outputs
+from fastseq.models.generation import GenerationDefaults
+from fastseq.search import Outputs
 from fastseq.search.inputs import split_inputs
 
 __all__ = ["resolve_options"]
 
 
-def resolve_options(config: Seq2SeqConfig, options: dict[str, Any]) -> tuple[dict[str, Any], Outputs]:
+def resolve_options(
+    config: Any, defaults: GenerationDefaults, options: dict[str, Any]
+) -> tuple[dict[str, Any], Outputs]:
     """Return the options of the search as the backends take them, and what else is wanted.
 
     Raises
@@ -23,14 +25,12 @@ def resolve_options(config: Seq2SeqConfig, options: dict[str, Any]) -> tuple[dic
     inputs, fields = split_inputs(rest)
     if outputs.attention and not config.attends:
         raise ValueError("return_attention is asked for; this model has no attention")
-    limit = config.position_limit
-    defaults = GenerationConfig() if limit is None else GenerationConfig(max_length=min(256, limit + 1))
     for b, tokens in enumerate(inputs.get("prefix") or ()):
         for token in tokens:
             if not token < config.target_vocab_size:
                 raise ValueError(f"prefix[{b}] has id {token}; expected ids below {config.target_vocab_size}")
-    generation = defaults.override(**fields)
-    resolved = generation.resolve(start_id=config.bos_token_id, eos_id=config.eos_token_id, **inputs)
+    resolved = defaults.override(fields).resolve(config.target_vocab_size, **inputs)
+    limit = config.position_limit
     if limit is not None and resolved["max_length"] > limit + 1:
         raise ValueError(
             f"max_length is {resolved['max_length']}; expected at most {limit + 1}: the model has {limit} positions"

@@ -77,10 +77,12 @@ class SearchTrace:
     def token_log_probs(self, answer: Answer) -> Array:
         """Return the log-probability of each of these tokens."""
         rows = self.rows(answer)
+        if not rows:
+            return np.empty(0, np.float32)
         sums = [self.steps[step][3][row] for step, row in enumerate(rows)]
         if answer.last.step == len(rows):  # stopped: the last row has read the last token
             sums.append(self.steps[len(rows)][3][answer.last.row])
-        elif rows:
+        else:
             sums.append(answer.last.sum)
         return np.diff(np.array(sums, np.float32))
 

@@ -55,6 +55,23 @@ class FastTokenizer(Tokenizer):
         text: str = self.engine.decode(ids, skip_special_tokens=skip_special_tokens)
         return text
 
+    def join_tokens(self, tokens: Sequence[str]) -> str:
+        """Return the text of tokens."""
+        decoder = self.engine.decoder
+        text: str = " ".join(tokens) if decoder is None else decoder.decode(list(tokens))
+        return text
+
+    @property
+    def cuts_words(self) -> bool:
+        """Whether a token that continues a word is marked."""
+        return bool(getattr(self.engine.model, "continuing_subword_prefix", None))
+
+    @property
+    def unk_id(self) -> int | None:
+        """The id of what the vocabulary lacks, or None."""
+        unk = getattr(self.engine.model, "unk_token", None)
+        return super().unk_id if unk is None else self.token_id(unk)
+
     @property
     def vocab_size(self) -> int:
         """Number of tokens, added ones included."""

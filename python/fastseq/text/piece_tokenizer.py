@@ -82,6 +82,10 @@ class PieceTokenizer(Tokenizer):
                 waiting = []
         return (text + self.unite(waiting)).strip()
 
+    def join_tokens(self, tokens: Sequence[str]) -> str:
+        """Return the text of tokens."""
+        return self.unite(list(tokens))
+
     def unite(self, tokens: list[str]) -> str:
         """Return the text of pieces."""
         return str(self._processor.decode_pieces(tokens)) if tokens else ""

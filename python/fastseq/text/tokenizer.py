@@ -62,7 +62,22 @@ class Tokenizer(ABC):
     def vocab_size(self) -> int:
         """Number of tokens, added ones included."""
 
+    @abstractmethod
+    def join_tokens(self, tokens: Sequence[str]) -> str:
+        """Return the text of tokens, as the tokenizer's decoder writes it."""
+
+    @property
+    def cuts_words(self) -> bool:
+        """Whether a token that continues a word is marked as such, with "##"."""
+        return False
+
     # What follows from it.
+
+    @property
+    def unk_id(self) -> int | None:
+        """The id of what the vocabulary lacks, or None."""
+        named = self.settings.named_token("unk_token")
+        return self.token_id("<unk>" if named is None else named.content)
 
     def encode(
         self,
