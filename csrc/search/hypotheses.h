@@ -29,8 +29,13 @@ class TokenTree {
   static constexpr int64_t kRoot = -1;  // the start token
 
   int64_t append(int64_t parent, int32_t token);
-  /// The tokens from the root (excluded) to `node`.
-  std::vector<int32_t> path(int64_t node) const;
+  /// Appends the tokens from the root (excluded) to `node`.
+  void append_path(int64_t node, std::vector<int32_t>& tokens) const;
+  std::vector<int32_t> path(int64_t node) const {
+    std::vector<int32_t> tokens;
+    append_path(node, tokens);
+    return tokens;
+  }
 
  private:
   std::vector<int64_t> parents_;
