@@ -4,6 +4,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "kernels/kernels.h"
+#include "models/decoding.h"
 #include "runtime/thread_pool.h"
 
 namespace fastseq {
@@ -34,67 +36,93 @@ std::vector<int64_t> longest_first(const Ragged& batch) {
   return order;
 }
 
-}  // namespace
-
-std::vector<std::vector<Hypothesis>> Seq2Seq::generate(const Ragged& source, const SearchOptions& options,
-                                                       Cancellation& cancellation) const {
-  std::vector<std::vector<Hypothesis>> results(static_cast<std::size_t>(source.batch_size));
+/// Calls `run(sentences)`, on several threads, for groups of sentences of similar length, of at most `most` each.
+void for_each_group(const Ragged& source, int64_t most, const std::function<void(std::span<const int64_t>)>& run) {
   const std::vector<int64_t> order = longest_first(source);
-  const int64_t most = std::max<int64_t>(1, kGroupRows / std::max<int64_t>(1, options.num_beams));
   const int64_t share = (source.batch_size + num_threads() - 1) / num_threads();
   const int64_t size = std::clamp<int64_t>(share, 1, most);
   const int64_t groups = (source.batch_size + size - 1) / size;
   parallel_for(groups, 1, [&](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) {
       const auto first = static_cast<std::size_t>(g * size);
-      const std::span<const int64_t> sentences =
-          std::span(order).subspan(first, std::min(static_cast<std::size_t>(size), order.size() - first));
-      const Selection group(source, sentences);
-      auto hypotheses = generate_group(group.view(), options, cancellation);
-      for (std::size_t i = 0; i < sentences.size(); ++i) {
-        results[static_cast<std::size_t>(sentences[i])] = std::move(hypotheses[i]);
-      }
+      run(std::span(order).subspan(first, std::min(static_cast<std::size_t>(size), order.size() - first)));
+    }
+  });
+}
+
+}  // namespace
+
+std::vector<std::vector<Answer>> Seq2Seq::generate(const Ragged& source, const SearchOptions& options,
+                                                   const OutputOptions& outputs, Cancellation& cancellation) const {
+  std::vector<std::vector<Answer>> results(static_cast<std::size_t>(source.batch_size));
+  const int64_t most = std::max<int64_t>(1, kGroupRows / std::max<int64_t>(1, options.num_beams));
+  for_each_group(source, most, [&](std::span<const int64_t> sentences) {
+    const Selection group(source, sentences);
+    auto answers = generate_group(group.view(), options, outputs, cancellation);
+    for (std::size_t i = 0; i < sentences.size(); ++i) {
+      results[static_cast<std::size_t>(sentences[i])] = std::move(answers[i]);
     }
   });
   return results;
 }
 
-std::vector<std::vector<Hypothesis>> Seq2Seq::generate_group(const Ragged& source, const SearchOptions& options,
-                                                             Cancellation& cancellation) const {
-  const std::unique_ptr<Search> search = make_search(source.batch_size, options);
-  if (search->done()) return search->result();
-  const std::unique_ptr<Decoder> decoder = start(source);
-  Buffer<float> logits;
-  while (!search->done()) {
+std::vector<std::vector<Answer>> Seq2Seq::generate_group(const Ragged& source, const SearchOptions& options,
+                                                         const OutputOptions& outputs,
+                                                         Cancellation& cancellation) const {
+  Decoding decoding(*this, source, options, outputs, false);
+  while (!decoding.done()) {
     cancellation.check();
-    const StepRows rows{search->ids(), search->parents(), search->sentences()};
-    const auto count = static_cast<int64_t>(rows.ids.size());
-    logits.reserve_discard(count * target_vocab_size());
-    decoder->step(rows, logits.data(), nullptr);
-    search->advance(logits.data(), count, target_vocab_size());
+    decoding.step();
   }
-  return search->result();
+  return decoding.answers();
 }
 
 void Seq2Seq::decode(const Ragged& source, const Ragged& target, float* logits, float* attention,
                      Cancellation& cancellation) const {
-  const auto floats = [](int64_t count) { return static_cast<std::size_t>(count) * sizeof(float); };
-  const int64_t vocab_size = target_vocab_size();
-  // The running sentences are the first ones of this order: at the first step row r continues sentence order[r],
-  // later row r.
-  const std::vector<int64_t> order = longest_first(target);
+  const auto copy = [](float* to, const float* from, int64_t count) {
+    if (count > 0) std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+  };
   std::vector<int64_t> attention_begin(static_cast<std::size_t>(source.batch_size) + 1, 0);
-  int64_t longest_source = 0;
   for (int64_t b = 0; b < source.batch_size; ++b) {
     const auto i = static_cast<std::size_t>(b);
     attention_begin[i + 1] = attention_begin[i] + target.length(b) * source.length(b);
-    longest_source = std::max(longest_source, source.length(b));
   }
+  const int64_t vocab_size = target_vocab_size();
+  const auto visit = [&](int64_t b, int64_t t, const float* row, const float* weights) {
+    copy(logits + (target.offsets[b] + t) * vocab_size, row, vocab_size);
+    if (attention == nullptr) return;
+    copy(attention + attention_begin[static_cast<std::size_t>(b)] + t * source.length(b), weights, source.length(b));
+  };
+  teach(source, target, attention != nullptr, visit, cancellation);
+}
+
+void Seq2Seq::score(const Ragged& source, const Ragged& target, const int32_t* following, float* log_probs,
+                    Cancellation& cancellation) const {
+  const int64_t vocab_size = target_vocab_size();
+  for_each_group(source, kGroupRows, [&](std::span<const int64_t> sentences) {
+    const Selection sources(source, sentences), targets(target, sentences);
+    Buffer<float> normalised(vocab_size);
+    const auto visit = [&](int64_t i, int64_t t, const float* logits, const float*) {
+      const int64_t place = target.offsets[sentences[static_cast<std::size_t>(i)]] + t;
+      kernels().log_softmax(logits, 1, vocab_size, normalised.data());
+      log_probs[place] = normalised[following[place]];
+    };
+    teach(sources.view(), targets.view(), false, visit, cancellation);
+  });
+}
+
+void Seq2Seq::teach(const Ragged& source, const Ragged& target, bool with_attention, const Visit& visit,
+                    Cancellation& cancellation) const {
+  // The running sentences are the first ones of this order: at the first step row r continues sentence order[r],
+  // later row r.
+  const std::vector<int64_t> order = longest_first(target);
+  int64_t longest_source = 0;
+  for (int64_t b = 0; b < source.batch_size; ++b) longest_source = std::max(longest_source, source.length(b));
   const std::unique_ptr<Decoder> decoder = start(source);
   std::vector<int64_t> parents = order;
   std::vector<int32_t> ids(order.size());
-  Buffer<float> step_logits(source.batch_size * vocab_size);
-  Buffer<float> step_attention(attention != nullptr ? source.batch_size * longest_source : 0);
+  Buffer<float> logits(source.batch_size * target_vocab_size());
+  Buffer<float> attention(with_attention ? source.batch_size * longest_source : 0);
   std::size_t active = order.size();
   for (int64_t t = 0;; ++t) {
     while (active > 0 && target.length(order[active - 1]) <= t) --active;
@@ -102,17 +130,12 @@ void Seq2Seq::decode(const Ragged& source, const Ragged& target, float* logits, 
     cancellation.check();
     for (std::size_t r = 0; r < active; ++r) ids[r] = target.ids[target.offsets[order[r]] + t];
     decoder->step({std::span(ids).first(active), std::span(parents).first(active), std::span(order).first(active)},
-                  step_logits.data(), attention != nullptr ? step_attention.data() : nullptr);
+                  logits.data(), with_attention ? attention.data() : nullptr);
     if (t == 0) std::iota(parents.begin(), parents.end(), 0);
-    const float* weights = step_attention.data();
+    const float* weights = attention.data();
     for (std::size_t r = 0; r < active; ++r) {
-      const int64_t b = order[r];
-      std::memcpy(logits + (target.offsets[b] + t) * vocab_size,
-                  step_logits.data() + static_cast<int64_t>(r) * vocab_size, floats(vocab_size));
-      if (attention == nullptr || source.length(b) == 0) continue;
-      std::memcpy(attention + attention_begin[static_cast<std::size_t>(b)] + t * source.length(b), weights,
-                  floats(source.length(b)));
-      weights += source.length(b);
+      visit(order[r], t, logits.data() + static_cast<int64_t>(r) * target_vocab_size(), weights);
+      if (with_attention) weights += source.length(order[r]);
     }
   }
 }

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "runtime/buffer.h"
 #include "runtime/cancel.h"
+#include "search/outputs.h"
 #include "search/search.h"
 
 namespace fastseq {
@@ -59,13 +61,22 @@ class Seq2Seq {
   void decode(const Ragged& source, const Ragged& target, float* logits, float* attention,
               Cancellation& cancellation) const;
 
+  /// Teacher forcing: log_probs (M), of the token `following` (M) after each target token. Sentences are spread over
+  /// threads.
+  void score(const Ragged& source, const Ragged& target, const int32_t* following, float* log_probs,
+             Cancellation& cancellation) const;
+
   /// Hypotheses of each sentence, best first. Sentences are spread over threads.
-  std::vector<std::vector<Hypothesis>> generate(const Ragged& source, const SearchOptions& options,
-                                                Cancellation& cancellation) const;
+  std::vector<std::vector<Answer>> generate(const Ragged& source, const SearchOptions& options,
+                                            const OutputOptions& outputs, Cancellation& cancellation) const;
 
  private:
-  std::vector<std::vector<Hypothesis>> generate_group(const Ragged& source, const SearchOptions& options,
-                                                      Cancellation& cancellation) const;
+  std::vector<std::vector<Answer>> generate_group(const Ragged& source, const SearchOptions& options,
+                                                  const OutputOptions& outputs, Cancellation& cancellation) const;
+  /// What the decoder says after target token t of sentence b: logits (target_vocab_size), weights (S) or null.
+  using Visit = std::function<void(int64_t b, int64_t t, const float* logits, const float* weights)>;
+  void teach(const Ragged& source, const Ragged& target, bool with_attention, const Visit& visit,
+             Cancellation& cancellation) const;
 };
 
 }  // namespace fastseq

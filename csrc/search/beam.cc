@@ -59,7 +59,8 @@ void BeamSearch::extend_sentence(int64_t begin, int64_t end) {
     } else if (may_finish && pool.accepts(candidate.score / divisor)) {
       int64_t node = previous_nodes_[static_cast<std::size_t>(candidate.row)];
       if (!is_eos) node = tree_.append(node, static_cast<int32_t>(candidate.token));
-      pool.add({candidate.score / divisor, node, is_eos});
+      const float score = candidate.score / divisor;
+      pool.add({score, node, is_eos, ended(candidate.row, candidate.score, score, is_eos, candidate.token)});
     }
   }
   if (running_.empty() && pool.empty()) {
@@ -67,7 +68,8 @@ void BeamSearch::extend_sentence(int64_t begin, int64_t end) {
     const float previous_divisor = length_divisor(length_ - 2, options_.length_penalty);
     for (int64_t row = begin; row < end; ++row) {
       const auto index = static_cast<std::size_t>(row);
-      pool.add({previous_scores_[index] / previous_divisor, previous_nodes_[index], false});
+      const float sum = previous_scores_[index], score = sum / previous_divisor;
+      pool.add({score, previous_nodes_[index], false, ended(row, sum, score, false, kNoToken)});
     }
   }
   if (is_complete(pool)) {

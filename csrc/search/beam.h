@@ -22,6 +22,7 @@ class BeamSearch final : public Search {
   void extend() override;
   int64_t continuations() const override { return options_.num_beams; }
   const float* running_scores() const override { return scores_.data(); }
+  float row_sum(int64_t row) const override { return scores_[static_cast<std::size_t>(row)]; }
 
   /// The candidates of one sentence's rows [begin, end), best first; equal scores: lower beam, lower token.
   void rank_candidates(int64_t begin, int64_t end);

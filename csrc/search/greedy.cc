@@ -30,7 +30,8 @@ void GreedySearch::extend() {
     while (rank < selection_.width() && !eos_allowed && options_.is_eos(selection_.at(row, rank).token)) ++rank;
     if (rank == selection_.width() || std::isinf(selection_.at(row, rank).score)) {
       // Only end tokens have a probability, and none may come yet: the sentence can go no further.
-      finish(sentence, {{std::move(tokens), sum / length_divisor(generated - 1, options_.length_penalty), false}});
+      const float score = sum / length_divisor(generated - 1, options_.length_penalty);
+      finish(sentence, {{std::move(tokens), score, false, ended(row, sum, score, false, kNoToken)}});
       continue;
     }
     const Candidate best = selection_.at(row, rank);
@@ -38,7 +39,8 @@ void GreedySearch::extend() {
     const bool finished = options_.is_eos(best.token);
     if (!finished) tokens.push_back(static_cast<int32_t>(best.token));
     if (finished || last_step) {
-      finish(sentence, {{std::move(tokens), sum / length_divisor(generated, options_.length_penalty), finished}});
+      const float score = sum / length_divisor(generated, options_.length_penalty);
+      finish(sentence, {{std::move(tokens), score, finished, ended(row, sum, score, finished, best.token)}});
     } else {
       add_row(static_cast<int32_t>(best.token), row, sentence);
     }

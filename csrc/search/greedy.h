@@ -16,6 +16,9 @@ class GreedySearch final : public Search {
  private:
   void extend() override;
   int64_t continuations() const override { return 1; }
+  float row_sum(int64_t row) const override {
+    return sums_[static_cast<std::size_t>(sentences()[static_cast<std::size_t>(row)])];
+  }
 
   std::vector<std::vector<int32_t>> tokens_;  // of each sentence
   std::vector<float> sums_;                   // of each sentence: its log-probability so far

@@ -30,7 +30,7 @@ std::vector<Hypothesis> HypothesisPool::best(int64_t count, const TokenTree& tre
   std::vector<Hypothesis> hypotheses;
   for (const Ending& ending : endings_) {
     if (static_cast<int64_t>(hypotheses.size()) == count) break;
-    hypotheses.push_back({tree.path(ending.node), ending.score, ending.finished});
+    hypotheses.push_back({tree.path(ending.node), ending.score, ending.finished, ending.last});
   }
   return hypotheses;
 }

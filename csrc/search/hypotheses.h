@@ -6,11 +6,20 @@
 
 namespace fastseq {
 
+/// The last row that read for a hypothesis: the row of a step, counted from 0, and the sum of the log-probabilities
+/// of all that the hypothesis wrote, its end token included.
+struct LastRow {
+  int64_t step = 0;
+  int64_t row = 0;
+  float sum = 0.0F;
+};
+
 /// One answer of a search.
 struct Hypothesis {
   std::vector<int32_t> tokens;  // without the start token and without the end token
   float score = 0.0F;           // sum of log-probabilities / length ** length_penalty
   bool finished = false;        // an end token was reached (false: max_length was)
+  LastRow last;
 };
 
 /// Every token ever kept by a beam, each pointing to the one before it: beams share their prefixes, and
@@ -35,6 +44,7 @@ class HypothesisPool {
     float score;
     int64_t node;  // the last token kept in the tree
     bool finished;
+    LastRow last{};
   };
 
   explicit HypothesisPool(int64_t capacity) : capacity_(capacity) {}

@@ -48,6 +48,7 @@ void Search::advance(const float* logits, int64_t rows, int64_t vocab_size) {
   vocab_size_ = vocab_size;
   ++length_;
   extend();
+  if (trace_ != nullptr) trace_step();
 }
 
 std::vector<std::vector<Hypothesis>> Search::result() const {
@@ -70,6 +71,45 @@ void Search::add_row(int32_t id, int64_t parent, int64_t sentence) {
 
 void Search::finish(int64_t sentence, std::vector<Hypothesis> hypotheses) {
   results_[static_cast<std::size_t>(sentence)] = std::move(hypotheses);
+}
+
+LastRow Search::ended(int64_t row, float sum, float score, bool finished, int64_t token) {
+  const LastRow last{length_ - 2, row, sum};
+  if (trace_ != nullptr) trace_->add_ending({previous_sentence(row), last, score, finished, token});
+  return last;
+}
+
+void Search::keep_trace() {
+  if (length_ != 1) throw std::logic_error("keep_trace: the search has begun");
+  if (trace_ != nullptr) return;
+  trace_ = std::make_unique<SearchTrace>();
+  trace_step();
+}
+
+void Search::trace_step() {
+  if (done()) return;
+  SearchTrace::Step step{ids_, parents_, sentences_, {}};
+  for (int64_t row = 0; row < static_cast<int64_t>(ids_.size()); ++row) step.sums.push_back(row_sum(row));
+  trace_->add_step(std::move(step));
+}
+
+void Search::stop() {
+  if (trace_ == nullptr) throw std::logic_error("stop: the search keeps no trace");
+  const float divisor = length_divisor(length_ - 1, options_.length_penalty);
+  for (int64_t row = 0; row < static_cast<int64_t>(ids_.size());) {
+    const int64_t sentence = sentences_[static_cast<std::size_t>(row)];
+    std::vector<Hypothesis> hypotheses = trace_->ended(sentence);
+    for (; row < static_cast<int64_t>(ids_.size()) && sentences_[static_cast<std::size_t>(row)] == sentence; ++row) {
+      const LastRow last{length_ - 1, row, row_sum(row)};
+      hypotheses.push_back({trace_->read_tokens(last), last.sum / divisor, false, last});
+    }
+    std::stable_sort(hypotheses.begin(), hypotheses.end(),
+                     [](const Hypothesis& a, const Hypothesis& b) { return a.score > b.score; });
+    const auto most = static_cast<std::size_t>(options_.num_return_sequences);
+    if (hypotheses.size() > most) hypotheses.resize(most);
+    finish(sentence, std::move(hypotheses));
+  }
+  begin_rows();
 }
 
 std::unique_ptr<Search> make_search(int64_t batch_size, const SearchOptions& options) {

@@ -7,6 +7,9 @@
 //   }
 //   search->result();
 //
+// A search that keeps a trace also tells how it came to its hypotheses, which tokens are certain while it runs
+// (stream.h), and can be stopped.
+//
 // The first step has one row a sentence; beams appear as they differ, and the rows of a sentence leave the
 // batch when its search ends.
 #pragma once
@@ -19,6 +22,7 @@
 #include "search/hypotheses.h"
 #include "search/options.h"
 #include "search/row_selection.h"
+#include "search/trace.h"
 
 namespace fastseq {
 
@@ -43,6 +47,19 @@ class Search {
 
   /// For each sentence its hypotheses, best first, at most num_return_sequences. Throws unless done.
   std::vector<std::vector<Hypothesis>> result() const;
+  /// Those of one sentence; none while it runs.
+  const std::vector<Hypothesis>& hypotheses(int64_t sentence) const {
+    return results_[static_cast<std::size_t>(sentence)];
+  }
+  int64_t batch_size() const { return static_cast<int64_t>(results_.size()); }
+
+  /// Keeps every step from now on; to be called before the first one.
+  void keep_trace();
+  /// What has been kept, or null.
+  const SearchTrace* trace() const { return trace_.get(); }
+  /// Ends the search where it is: of each running sentence the best of its ended and its running hypotheses become
+  /// the result. Throws std::logic_error unless a trace is kept.
+  void stop();
 
  protected:
   Search(int64_t batch_size, const SearchOptions& options);
@@ -54,10 +71,15 @@ class Search {
   virtual int64_t continuations() const = 0;
   /// (rows): what to add to the log-probabilities of each row, or null.
   virtual const float* running_scores() const { return nullptr; }
+  /// Sum of the log-probabilities of what a row of the next step has read.
+  virtual float row_sum(int64_t row) const = 0;
 
   void begin_rows();
   void add_row(int32_t id, int64_t parent, int64_t sentence);
   void finish(int64_t sentence, std::vector<Hypothesis> hypotheses);
+  static constexpr int64_t kNoToken = -1;
+  /// Notes that a hypothesis ended in `row` of this step by writing `token` (kNoToken: without writing one).
+  LastRow ended(int64_t row, float sum, float score, bool finished, int64_t token);
 
   int64_t previous_rows() const { return static_cast<int64_t>(previous_sentences_.size()); }
   int64_t previous_sentence(int64_t row) const { return previous_sentences_[static_cast<std::size_t>(row)]; }
@@ -73,6 +95,9 @@ class Search {
   std::vector<int64_t> sentences_;
   std::vector<int64_t> previous_sentences_;
   std::vector<std::vector<Hypothesis>> results_;
+  std::unique_ptr<SearchTrace> trace_;
+
+  void trace_step();
 };
 
 /// GreedySearch for one beam, BeamSearch for more.

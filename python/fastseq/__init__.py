@@ -10,42 +10,56 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastseq import functional, nn, reference
+    from fastseq import functional, nn, reference, search
     from fastseq._backend import get_num_threads, set_num_threads, show_config, use_backend
-    from fastseq.models import load_model, save_model
+    from fastseq.models import Ensemble, load_model, save_model
     from fastseq.pipelines import pipeline
-    from fastseq.search import Generation, GenerationConfig, Hypothesis, beam_search, greedy_search
+    from fastseq.pipelines.semantic_index import SemanticIndex
+    from fastseq.pipelines.sentence_encoder import SentenceEncoder
+    from fastseq.search import Generation, GenerationConfig, Hypothesis, beam_search, greedy_search, stream_search
+    from fastseq.text import load_tokenizer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Ensemble",
     "Generation",
     "GenerationConfig",
     "Hypothesis",
+    "SemanticIndex",
+    "SentenceEncoder",
     "beam_search",
     "functional",
     "get_num_threads",
     "greedy_search",
     "load_model",
+    "load_tokenizer",
     "nn",
     "pipeline",
     "reference",
     "save_model",
+    "search",
     "set_num_threads",
     "show_config",
+    "stream_search",
     "use_backend",
 ]
 
-_MODULES = {"functional", "nn", "reference"}
+_MODULES = {"functional", "nn", "reference", "search"}
 _ORIGIN = {
     "Generation": "fastseq.search",
     "GenerationConfig": "fastseq.search",
     "Hypothesis": "fastseq.search",
     "beam_search": "fastseq.search",
     "greedy_search": "fastseq.search",
+    "stream_search": "fastseq.search",
+    "Ensemble": "fastseq.models",
     "load_model": "fastseq.models",
     "save_model": "fastseq.models",
     "pipeline": "fastseq.pipelines",
+    "SemanticIndex": "fastseq.pipelines.semantic_index",
+    "SentenceEncoder": "fastseq.pipelines.sentence_encoder",
+    "load_tokenizer": "fastseq.text",
     "get_num_threads": "fastseq._backend",
     "set_num_threads": "fastseq._backend",
     "show_config": "fastseq._backend",

@@ -1,39 +1,13 @@
 // Whole models: encoder, decode loop and search run in C++ with the GIL released.
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
+#include <algorithm>
 
-#include <memory>
-
-#include "array.h"
+#include "generation.h"
+#include "model_arguments.h"
 #include "models/recurrent_seq2seq.h"
-#include "models/transformer_seq2seq.h"
 #include "recurrent_weights.h"
-#include "search_options.h"
 
 namespace fastseq::bindings {
 namespace {
-
-template <typename T>
-T read(const py::dict& config, const char* key) {
-  return read_entry<T>(config, "config", key);
-}
-
-int64_t positive(const py::dict& config, const char* key) {
-  const auto value = read<int64_t>(config, key);
-  if (value < 1) throw std::invalid_argument(std::string("config: ") + key + " must be at least 1");
-  return value;
-}
-
-template <typename Enum>
-Enum choice(const py::dict& config, const char* key, std::initializer_list<std::pair<const char*, Enum>> names) {
-  const auto given = read<std::string>(config, key);
-  std::string known;
-  for (const auto& [name, value] : names) {
-    if (given == name) return value;
-    known += std::string(known.empty() ? "" : ", ") + name;
-  }
-  throw std::invalid_argument(std::string("config: ") + key + " is '" + given + "'; expected one of " + known);
-}
 
 RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
   RecurrentSeq2SeqConfig c;
@@ -56,6 +30,8 @@ RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
                                        {"general", AttentionKind::kGeneral}});
   if (c.attention == AttentionKind::kAdditive) c.attention_size = positive(config, "attention_size");
   c.input_feeding = read<bool>(config, "input_feeding");
+  c.combine_activation =
+      choice<Activation>(config, "combine_activation", {{"tanh", Activation::kTanh}, {"none", Activation::kNone}});
   if (c.input_feeding && c.attention == AttentionKind::kNone) {
     throw std::invalid_argument("config: input_feeding needs an attention");
   }
@@ -71,84 +47,8 @@ RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
   return c;
 }
 
-TransformerSeq2SeqConfig transformer_config(const py::dict& config) {
-  TransformerSeq2SeqConfig c;
-  c.source_vocab_size = positive(config, "source_vocab_size");
-  c.target_vocab_size = positive(config, "target_vocab_size");
-  c.hidden_size = positive(config, "hidden_size");
-  c.num_heads = positive(config, "num_heads");
-  c.intermediate_size = positive(config, "intermediate_size");
-  c.encoder_num_layers = positive(config, "encoder_num_layers");
-  c.decoder_num_layers = positive(config, "decoder_num_layers");
-  c.activation = choice<Activation>(
-      config, "activation", {{"relu", Activation::kRelu}, {"gelu", Activation::kGelu}, {"silu", Activation::kSilu}});
-  c.norm_first = read<bool>(config, "norm_first");
-  c.learned_positions = choice<bool>(config, "positions", {{"learned", true}, {"sinusoidal", false}});
-  if (c.learned_positions) c.max_positions = positive(config, "max_positions");
-  c.scale_embedding = read<bool>(config, "scale_embedding");
-  c.tie_output = read<bool>(config, "tie_output");
-  c.layer_norm_eps = read<float>(config, "layer_norm_eps");
-  if (c.hidden_size % c.num_heads != 0) {
-    throw std::invalid_argument("config: hidden_size must be a multiple of num_heads");
-  }
-  return c;
-}
-
-TensorMap tensor_map(const py::dict& tensors) {
-  TensorMap map;
-  for (const auto& [name, value] : tensors) {
-    const auto array = value.cast<FloatArray>();
-    Tensor tensor{array.data(), {}};
-    for (py::ssize_t i = 0; i < array.ndim(); ++i) tensor.shape.push_back(array.shape(i));
-    map.add(name.cast<std::string>(), std::move(tensor));
-  }
-  return map;
-}
-
-Ragged ragged(const Int32Array& ids, const Int64Array& offsets, const char* name, int64_t vocab_size,
-              int64_t max_positions) {
-  require_shape(ids, name, {kAny});
-  const Ragged view{ids.data(), offsets.data(), require_offsets(offsets, "offsets", ids.size())};
-  for (int64_t i = 0; i < ids.size(); ++i) {
-    if (view.ids[i] < 0 || view.ids[i] >= vocab_size) {
-      throw std::invalid_argument(std::string(name) + " has id " + std::to_string(view.ids[i]) +
-                                  "; expected ids in [0, " + std::to_string(vocab_size) + ")");
-    }
-  }
-  for (int64_t b = 0; max_positions > 0 && b < view.batch_size; ++b) {
-    if (view.length(b) > max_positions) {
-      throw std::invalid_argument(std::string(name) + "[" + std::to_string(b) + "] has " +
-                                  std::to_string(view.length(b)) + " tokens; the model has positions for " +
-                                  std::to_string(max_positions));
-    }
-  }
-  return view;
-}
-
-/// Whether Python wants to stop (a signal handler raised); the error stays set.
-bool interrupted() {
-  py::gil_scoped_acquire gil;
-  return PyErr_CheckSignals() != 0;
-}
-
-/// Runs `work(cancellation)` without the GIL; a pending Python exception becomes the result when it is cancelled.
-template <typename Work>
-void run_interruptibly(const Work& work) {
-  bool cancelled = false;
-  {
-    py::gil_scoped_release release;
-    Cancellation cancellation(interrupted);
-    try {
-      work(cancellation);
-    } catch (const Cancelled&) {
-      cancelled = true;
-    }
-  }
-  if (cancelled) throw py::error_already_set();
-}
-
 FloatArray encode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets) {
-  const Ragged source = ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
+  const Ragged source = source_of(model, ids, offsets);
   FloatArray memory({ids.size(), static_cast<py::ssize_t>(model.memory_size())});
   float* to = memory.mutable_data();
   py::gil_scoped_release release;
@@ -158,13 +58,8 @@ FloatArray encode(const Seq2Seq& model, const Int32Array& ids, const Int64Array&
 
 py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets, const Int32Array& target_ids,
                  const Int64Array& target_offsets, bool return_attention) {
-  const Ragged source = ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
-  const Ragged target =
-      ragged(target_ids, target_offsets, "target_ids", model.target_vocab_size(), model.max_positions());
-  if (source.batch_size != target.batch_size) {
-    throw std::invalid_argument("target_offsets has " + std::to_string(target.batch_size) +
-                                " sequences; expected as many as offsets, " + std::to_string(source.batch_size));
-  }
+  const Ragged source = source_of(model, ids, offsets);
+  const Ragged target = target_of(model, target_ids, target_offsets, source.batch_size);
   FloatArray logits({target_ids.size(), static_cast<py::ssize_t>(model.target_vocab_size())});
   float* to = logits.mutable_data();
   const bool attends = return_attention && model.attends();
@@ -188,45 +83,19 @@ py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& 
   return py::make_tuple(logits, attention);
 }
 
-py::list generate(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets, const py::dict& options) {
-  const Ragged source = ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
-  const SearchOptions parsed = parse_search_options(options);
-  if (parsed.start_id >= model.target_vocab_size()) {
-    throw std::invalid_argument("start_id is " + std::to_string(parsed.start_id) + "; expected an id below " +
-                                std::to_string(model.target_vocab_size()));
-  }
-  if (model.max_positions() > 0 && parsed.max_length - 1 > model.max_positions()) {
-    throw std::invalid_argument("max_length is " + std::to_string(parsed.max_length) +
-                                "; the model has positions for " + std::to_string(model.max_positions()));
-  }
-  std::vector<std::vector<Hypothesis>> results;
-  run_interruptibly([&](Cancellation& cancellation) { results = model.generate(source, parsed, cancellation); });
-  return hypotheses_to_python(results);
-}
-
-template <typename Model, typename Config>
-void register_model(py::module_& m, const char* name, Config (*parse)(const py::dict&)) {
-  using py::arg;
-  py::class_<Model, Seq2Seq>(m, name)
-      .def(py::init([parse](const py::dict& config, const py::dict& tensors) {
-             const Config parsed = parse(config);
-             const TensorMap map = tensor_map(tensors);
-             py::gil_scoped_release release;
-             return std::make_unique<Model>(parsed, map);
-           }),
-           arg("config"), arg("tensors"))
-      .def("encode", &encode, arg("ids"), arg("offsets"))
-      .def("decode", &decode, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"),
-           arg("return_attention") = false)
-      .def("generate", &generate, arg("ids"), arg("offsets"), arg("options"));
-}
-
 }  // namespace
 
 void register_models(py::module_& m) {
-  py::class_<Seq2Seq>(m, "Seq2Seq");
-  register_model<RecurrentSeq2Seq>(m, "RecurrentSeq2Seq", recurrent_config);
-  register_model<TransformerSeq2Seq>(m, "TransformerSeq2Seq", transformer_config);
+  using py::arg;
+  py::class_<Seq2Seq>(m, "Seq2Seq")
+      .def("encode", &encode, arg("ids"), arg("offsets"))
+      .def("decode", &decode, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"),
+           arg("return_attention") = false)
+      .def("score", &score, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"), arg("following"))
+      .def("generate", &generate, arg("ids"), arg("offsets"), arg("options"), arg("outputs") = py::none());
+  py::class_<RecurrentSeq2Seq, Seq2Seq>(m, "RecurrentSeq2Seq")
+      .def(model_constructor<RecurrentSeq2Seq>(recurrent_config), arg("config"), arg("tensors"));
+  register_generation(m);
 }
 
 }  // namespace fastseq::bindings

@@ -1,4 +1,4 @@
-// What search takes from Python and gives back, shared by the bindings that run it.
+// What search takes from Python, shared by the bindings that run it.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "search/hypotheses.h"
 #include "search/options.h"
 
 namespace fastseq::bindings {
@@ -52,19 +51,6 @@ inline SearchOptions parse_search_options(const py::dict& options) {
   parsed.eos_ids = read_option<std::vector<int32_t>>(options, "eos_ids");
   check_options(parsed);
   return parsed;
-}
-
-/// For each sentence a list of (tokens, score, finished), best first.
-inline py::list hypotheses_to_python(const std::vector<std::vector<Hypothesis>>& results) {
-  py::list sentences;
-  for (const std::vector<Hypothesis>& hypotheses : results) {
-    py::list sentence;
-    for (const Hypothesis& hypothesis : hypotheses) {
-      sentence.append(py::make_tuple(hypothesis.tokens, hypothesis.score, hypothesis.finished));
-    }
-    sentences.append(std::move(sentence));
-  }
-  return sentences;
 }
 
 }  // namespace fastseq::bindings

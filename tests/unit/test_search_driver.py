@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastseq
+from fastseq.search import Ancestors
 from fastseq.search.state import reorder_state
 
 START, EOS = 0, 1
@@ -135,8 +136,8 @@ def test_torch_logits_and_state():
 def test_what_a_step_returns_is_checked():
     with pytest.raises(TypeError, match=r"a value of type ndarray; expected \(logits, state\)"):
         search(lambda ids, state: TABLE[ids])
-    with pytest.raises(TypeError, match="3 values"):
-        search(lambda ids, state: (TABLE[ids], state, None))
+    with pytest.raises(TypeError, match="4 values"):
+        search(lambda ids, state: (TABLE[ids], state, None, None))
     with pytest.raises(TypeError, match="dtype int64"):
         search(lambda ids, state: (TABLE[ids].astype(np.int64), state))
     with pytest.raises(ValueError, match=r"shape \(2, 1, 6\); expected \(rows, vocabulary\) = \(2, \*\)"):
@@ -195,3 +196,30 @@ def test_arguments_are_checked_before_the_first_step(options, error, message):
 
     with pytest.raises(error, match=message):
         search(step, **options)
+
+
+def test_parents_are_passed_and_nothing_is_reordered(backend):
+    def step(ids, state, parents):
+        assert state is box
+        places = ancestors.extend(parents)
+        box.extend(ids.tolist())
+        histories = np.array(box)[places]
+        assert np.array_equal(histories[:, -1], ids)
+        seen.append(histories)
+        return TABLE[ids] + 0.3 * len(seen), box
+
+    box: list[int] = []
+    seen: list[np.ndarray] = []
+    ancestors = Ancestors()
+    found = search(step, box, pass_parents=True, num_return_sequences=3)
+    fed = {tuple(row[1:]) for histories in seen for row in histories.tolist()}
+    for generation in found:
+        for hypothesis in generation.hypotheses:
+            assert tuple(hypothesis.tokens[: hypothesis.steps - 1]) in fed
+
+
+def test_parents_or_reorder_but_not_both():
+    with pytest.raises(ValueError, match="both reorder and pass_parents are given"):
+        search(pass_parents=True, reorder=lambda state, parents: state)
+    with pytest.raises(TypeError, match="step is of type NoneType; expected a function"):
+        search(step=None)

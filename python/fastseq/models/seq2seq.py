@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
-import math
+import functools
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastseq import _backend
+from fastseq.models.base import Floats, Model, split
 from fastseq.models.config import Seq2SeqConfig
-from fastseq.models.ragged import Ids, Offsets, ragged
-from fastseq.models.tensors import check_tensors
-from fastseq.search import Generation, GenerationConfig, Hypothesis
+from fastseq.models.generation import GenerationDefaults
+from fastseq.models.kinds import EncoderDecoderConfig
+from fastseq.models.options import resolve_options
+from fastseq.models.ragged import Ids, Offsets, check_positions, ragged
+from fastseq.search import Generation, GenerationConfig, Outputs, SearchStream, TargetScores
+from fastseq.search.stream import OnTokens, run
 from fastseq.text import Vocabulary
 
 __all__ = ["Seq2SeqModel"]
 
-Floats: TypeAlias = NDArray[np.float32]
+# Rows that a stream decodes together: enough to use each weight many times, few enough to bound its memory.
+_STREAM_ROWS = 128
 
 
-class Seq2SeqModel:
+class Seq2SeqModel(Model):
     """An encoder-decoder model with its weights.
 
     `load_model` makes one from a folder. A result depends on its own sentence only: on the native backend not a bit of
@@ -30,13 +34,17 @@ class Seq2SeqModel:
 
     Parameters
     ----------
-    config : RecurrentSeq2SeqConfig or TransformerSeq2SeqConfig
+    config : RecurrentSeq2SeqConfig, TransformerSeq2SeqConfig or EncoderDecoderConfig
     tensors : mapping of str to float32 array
         Named and shaped as ``config.tensor_shapes()`` says.
     vocabulary : Vocabulary, optional
         What the ids mean; pipelines need it.
     backend : {"native", "numpy"}, optional
         The active one by default.
+    folder : Path, optional
+        Where it comes from.
+    defaults : GenerationDefaults, optional
+        How it generates unless it is told otherwise.
 
     Raises
     ------
@@ -52,25 +60,37 @@ class Seq2SeqModel:
     ['S', 'P', 'IY1', 'CH']
     """
 
+    task = "text2text-generation"
+
     def __init__(
         self,
-        config: Seq2SeqConfig,
+        config: Seq2SeqConfig | EncoderDecoderConfig,
         tensors: Mapping[str, Any],
         vocabulary: Vocabulary | None = None,
         backend: str | None = None,
+        folder: Path | None = None,
+        defaults: GenerationDefaults | None = None,
     ) -> None:
+        defaults = defaults or GenerationDefaults(GenerationConfig(), config.bos_token_id, (config.eos_token_id,))
+        super().__init__(config, tensors, backend, folder, defaults.within(config.position_limit))
         self._config = config
         self._vocabulary = vocabulary
-        self._backend = _backend.active_name() if backend is None else backend
-        functions = _backend.get(self._backend)
-        self._log_softmax = functions.log_softmax
-        # Every field is there, None too: the backends know no defaults.
-        self._core = getattr(functions, config.backend_class)(vars(config), check_tensors(config, tensors))
+        self._decoding = _backend.get(self._backend).Decoding
 
     @property
-    def config(self) -> Seq2SeqConfig:
+    def config(self) -> Seq2SeqConfig | EncoderDecoderConfig:
         """Sizes and kinds of the parts."""
         return self._config
+
+    @property
+    def model_type(self) -> str:
+        """The family, as Hugging Face names it, or the kind of our own."""
+        return self._config.model_type
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of target ids."""
+        return self._config.target_vocab_size
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -85,12 +105,9 @@ class Seq2SeqModel:
             raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
         return self._vocabulary
 
-    @property
-    def backend(self) -> str:
-        """Where it runs: "native" or "numpy"."""
-        return self._backend
-
-    def generate(self, input_ids: Any, lengths: Any = None, **options: Any) -> list[Generation]:
+    def generate(
+        self, input_ids: Any, lengths: Any = None, *, on_tokens: OnTokens | None = None, **options: Any
+    ) -> list[Generation]:
         """Search the most probable target of each sentence.
 
         Parameters
@@ -98,9 +115,12 @@ class Seq2SeqModel:
         input_ids : sequence of sequences of int, or 2-D integer array
         lengths : sequence of int, optional
             Of the rows of a 2-D array.
+        on_tokens : callable, optional
+            Called with `StreamedTokens` as soon as tokens are certain; returning False ends the search where it is.
         **options
-            Fields of `GenerationConfig`: `num_beams`, `num_return_sequences`, `max_length`, `max_new_tokens`,
-            `min_length`, `min_new_tokens`, `length_penalty`, `early_stopping`.
+            Fields of `GenerationConfig`; `decoder_start_token_id` and `eos_token_id`, which the model has of its own;
+            and what else to return: `return_token_log_probs`, `return_attention`, `return_logits`, `return_trace` (True
+            or False), `return_top_logits` (how many), see `Hypothesis`.
 
         Returns
         -------
@@ -112,17 +132,51 @@ class Seq2SeqModel:
         TypeError, ValueError
             If an id, a length or an option is wrong, or a sentence too long for the model's positions.
         """
+        outputs, _ = Outputs.split(options)
+        if on_tokens is not None or outputs.trace:
+            return run(self.stream(input_ids, lengths, **options), on_tokens)
+        ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
+        answers = self._core.generate(ids, offsets, resolved, outputs.resolve())
+        return [Generation.from_answers(answer) for answer in answers]
+
+    def stream(self, input_ids: Any, lengths: Any = None, **options: Any) -> SearchStream:
+        """Search as `generate` does, and iterate over the tokens as soon as they are certain.
+
+        Parameters
+        ----------
+        input_ids, lengths, **options
+            As in `generate`.
+
+        Returns
+        -------
+        SearchStream
+            An iterator of `StreamedTokens`. Sentences are searched some at a time, in their order, and only as far as
+            the stream is read.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `generate`.
+        """
+        ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
+        # A trace is that of one sentence.
+        size = 1 if outputs.trace else max(1, _STREAM_ROWS // resolved["num_beams"])
+
+        def start(first: int) -> Any:
+            bounds = offsets[first : first + size + 1]
+            own = ids[bounds[0] : bounds[-1]]
+            return self._decoding(self._core, own, bounds - bounds[0], resolved, outputs.resolve())
+
+        count = len(offsets) - 1
+        parts = [(first, functools.partial(start, first)) for first in range(0, count, size)]
+        return SearchStream(parts, count, outputs.trace)
+
+    def _search_arguments(
+        self, input_ids: Any, lengths: Any, options: dict[str, Any]
+    ) -> tuple[Ids, Offsets, dict[str, Any], Outputs]:
         ids, offsets = self._source(input_ids, lengths)
-        limit = self._config.position_limit
-        defaults = GenerationConfig() if limit is None else GenerationConfig(max_length=min(256, limit + 1))
-        generation = defaults.override(**options)
-        resolved = generation.resolve(start_id=self._config.bos_token_id, eos_id=self._config.eos_token_id)
-        if limit is not None and resolved["max_length"] > limit + 1:
-            raise ValueError(
-                f"max_length is {resolved['max_length']}; expected at most {limit + 1}: the model has {limit} positions"
-            )
-        answers = self._core.generate(ids, offsets, resolved)
-        return [Generation([Hypothesis(*hypothesis) for hypothesis in answer]) for answer in answers]
+        resolved, outputs = resolve_options(self._config, self._defaults, options)
+        return ids, offsets, resolved, outputs
 
     def encode(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
         """Return the encoder's output of each sentence, (S, memory_size).
@@ -137,7 +191,7 @@ class Seq2SeqModel:
         list of float32 arrays
         """
         ids, offsets = self._source(input_ids, lengths)
-        return _split(self._core.encode(ids, offsets), offsets)
+        return split(self._core.encode(ids, offsets), offsets)
 
     def decode(self, input_ids: Any, target_ids: Any) -> list[Floats]:
         """Return the logits after each given target token (teacher forcing).
@@ -158,11 +212,13 @@ class Seq2SeqModel:
         TypeError, ValueError
             If an id is wrong, the numbers of sentences differ, or one is too long for the model's positions.
         """
-        logits, offsets = self._decode(input_ids, target_ids)
-        return _split(logits, offsets)
+        ids, offsets = self._source(input_ids, None)
+        target, target_offsets = self._target(target_ids, len(offsets))
+        logits, _ = self._core.decode(ids, offsets, target, target_offsets)
+        return split(logits, target_offsets)
 
-    def score(self, input_ids: Any, target_ids: Any, *, length_penalty: float = 1.0) -> NDArray[np.float64]:
-        """Return the score that a search would give each target, end token included.
+    def score(self, input_ids: Any, target_ids: Any, *, length_penalty: float = 1.0) -> TargetScores:
+        """Return how probable each target is, its end token included.
 
         Parameters
         ----------
@@ -175,15 +231,16 @@ class Seq2SeqModel:
 
         Returns
         -------
-        (B,) float64 array
+        TargetScores
+            The scores that a search would give the targets, log-probabilities of their tokens, perplexity. As a NumPy
+            array: the scores, (B,).
         """
         inputs, targets = self._with_ends(target_ids)
-        logits, offsets = self._decode(input_ids, inputs)
-        following = np.array([token for row in targets for token in row], np.int64)
-        chosen = self._log_softmax(logits)[np.arange(len(following)), following]
-        # fsum is exact: the order of the terms does not matter.
-        sums = [math.fsum(row) / len(row) ** length_penalty for row in _split(chosen, offsets)]
-        return np.array(sums, np.float64)
+        ids, offsets = self._source(input_ids, None)
+        target, target_offsets = self._target(inputs, len(offsets))
+        following = np.array([token for row in targets for token in row], np.int32)
+        log_probs = self._core.score(ids, offsets, target, target_offsets, following)
+        return TargetScores.from_flat(log_probs, target_offsets, length_penalty)
 
     def attention(self, input_ids: Any, target_ids: Any) -> list[Floats]:
         """Return where the decoder looked when it wrote each target token.
@@ -213,22 +270,16 @@ class Seq2SeqModel:
         matrices: list[Floats] = self._core.decode(ids, offsets, target, target_offsets, True)[1]
         return matrices
 
-    def _decode(self, input_ids: Any, target_ids: Any) -> tuple[Floats, Offsets]:
-        ids, offsets = self._source(input_ids, None)
-        target, target_offsets = self._target(target_ids, len(offsets))
-        logits, _ = self._core.decode(ids, offsets, target, target_offsets)
-        return logits, target_offsets
-
     def _with_ends(self, target_ids: Any) -> tuple[list[list[int]], list[list[int]]]:
         """What the decoder reads, [start, tokens], and what it should say, [tokens, end]."""
         flat, offsets = ragged(target_ids, None, self._config.target_vocab_size, "target_ids")
-        rows = [row.tolist() for row in _split(flat, offsets)]
-        start, end = self._config.bos_token_id, self._config.eos_token_id
+        rows = [row.tolist() for row in split(flat, offsets)]
+        start, end = self._defaults.start_id, self._config.eos_token_id
         return [[start, *row] for row in rows], [[*row, end] for row in rows]
 
     def _source(self, input_ids: Any, lengths: Any) -> tuple[Ids, Offsets]:
         ids, offsets = ragged(input_ids, lengths, self._config.source_vocab_size, "input_ids")
-        self._check_positions(offsets, "input_ids")
+        check_positions(offsets, self._config.position_limit, "input_ids")
         return ids, offsets
 
     def _target(self, target_ids: Any, bounds: int) -> tuple[Ids, Offsets]:
@@ -237,18 +288,8 @@ class Seq2SeqModel:
             raise ValueError(
                 f"target_ids has {len(offsets) - 1} sequences; expected as many as input_ids, {bounds - 1}"
             )
-        self._check_positions(offsets, "target_ids")
+        check_positions(offsets, self._config.position_limit, "target_ids")
         return ids, offsets
-
-    def _check_positions(self, offsets: Offsets, name: str) -> None:
-        limit = self._config.position_limit
-        for b, length in enumerate(np.diff(offsets) if limit is not None else ()):
-            if length > limit:
-                raise ValueError(f"{name}[{b}] has {length} tokens; expected at most {limit}, the model's positions")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
-
-
-def _split(rows: NDArray[Any], offsets: Offsets) -> list[NDArray[Any]]:
-    return [rows[begin:end] for begin, end in itertools.pairwise(offsets)]

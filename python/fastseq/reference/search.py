@@ -9,12 +9,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseq.reference.search_trace import Answer
 from fastseq.reference.softmax import log_softmax
+from fastseq.reference.traced_search import TracedSearch
 
 Array: TypeAlias = NDArray[Any]
-Answer: TypeAlias = tuple[list[int], float, bool]  # tokens, score, finished
 
-__all__ = ["BeamSearch", "GreedySearch"]
+__all__ = ["BeamSearch", "GreedySearch", "make_search"]
 
 
 @dataclass
@@ -26,10 +27,12 @@ class _Beam:
     score: np.float32
 
 
-class _Search:
+class _Search(TracedSearch):
     """What greedy and beam search share: the live rows and the checks of the logits."""
 
-    def __init__(self, batch_size: int, options: dict[str, Any]) -> None:
+    def __init__(
+        self, batch_size: int, options: dict[str, Any], outputs: dict[str, Any] | None = None, trace: bool = False
+    ) -> None:
         if batch_size < 0:
             raise ValueError(f"batch_size is {batch_size}; expected at least 0")
         _check_options(options)
@@ -37,13 +40,14 @@ class _Search:
         self._eos = np.array(options["eos_ids"], np.int64)
         self._length = 1  # tokens of every live row, with the start token
         self._vocab_size = 0
-        self._results: list[list[Answer]] = [[] for _ in range(batch_size)]
+        super().__init__(batch_size, outputs, trace)
         self._beams: list[_Beam] = []
         if options["max_length"] == 1:
-            self._results = [[([], 0.0, False)] for _ in range(batch_size)]
+            self._results = [[Answer([], 0.0, False)] for _ in range(batch_size)]
         else:
             self._beams = [_Beam(sentence, [], np.float32(0.0)) for sentence in range(batch_size)]
         self._parents = list(range(len(self._beams)))
+        self._trace_step()
 
     @property
     def ids(self) -> Array:
@@ -62,18 +66,21 @@ class _Search:
     def done(self) -> bool:
         return not self._beams
 
-    def result(self) -> list[list[Answer]]:
-        if not self.done:
-            raise ValueError("result: the search is not done; advance it until it is")
-        return [list(hypotheses) for hypotheses in self._results]
+    def _running(self) -> list[tuple[list[int], np.float32]]:
+        return [(beam.tokens, beam.score) for beam in self._beams]
 
-    def advance(self, logits: Array) -> None:
+    def _stop_rows(self) -> None:
+        self._beams, self._parents = [], []
+
+    def advance(self, logits: Array, attention: Any = None) -> None:
         """Read the logits (n, V) of the live rows and choose the rows of the next step."""
         if logits.dtype != np.float32:
             raise TypeError(f"logits have dtype {logits.dtype}; expected float32")
         if logits.ndim != 2:
             raise ValueError(f"logits has shape {logits.shape}; expected (*, *)")
         rows, vocab_size = logits.shape
+        if self._outputs.attention and attention is None:
+            raise ValueError("attention is wanted; advance got none")
         if rows != len(self._beams):
             raise ValueError(f"logits have {rows} rows; expected one for each of the {len(self._beams)} live rows")
         if self.done:
@@ -91,6 +98,8 @@ class _Search:
         self._vocab_size = vocab_size
         self._length += 1
         self._extend(logits)
+        self._outputs.add(logits, attention)
+        self._trace_step()
 
     def _extend(self, logits: Array) -> None:
         raise NotImplementedError
@@ -114,8 +123,10 @@ class _Search:
 class GreedySearch(_Search):
     """The most probable token at every step; ties: the lower token."""
 
-    def __init__(self, batch_size: int, options: dict[str, Any]) -> None:
-        super().__init__(batch_size, options)
+    def __init__(
+        self, batch_size: int, options: dict[str, Any], outputs: dict[str, Any] | None = None, trace: bool = False
+    ) -> None:
+        super().__init__(batch_size, options, outputs, trace)
         if options["num_beams"] != 1:
             raise ValueError(f"num_beams is {options['num_beams']}; expected 1 for greedy search")
 
@@ -127,16 +138,18 @@ class GreedySearch(_Search):
         for row, (beam, token) in enumerate(zip(beams, tokens, strict=True)):
             log_prob = self._mask_eos(log_probs[row : row + 1])[0, token]
             if np.isneginf(log_prob):  # only end tokens are possible, and none may come yet
-                score = beam.score / self._divisor(self._length - 2)
-                self._results[beam.sentence] = [(beam.tokens, float(score), False)]
+                score = float(beam.score / self._divisor(self._length - 2))
+                last = self._ended(row, beam.score, score, False, -1)
+                self._results[beam.sentence] = [Answer(beam.tokens, score, False, last)]
                 continue
             beam.score = beam.score + log_prob
-            finished = token in self._eos
+            finished = bool(token in self._eos)
             if not finished:
                 beam.tokens.append(int(token))
             if finished or self._is_last_step():
-                score = beam.score / self._divisor(self._length - 1)
-                self._results[beam.sentence] = [(beam.tokens, float(score), bool(finished))]
+                score = float(beam.score / self._divisor(self._length - 1))
+                last = self._ended(row, beam.score, score, finished, token)
+                self._results[beam.sentence] = [Answer(beam.tokens, score, finished, last)]
             else:
                 self._beams.append(beam)
                 parents.append(row)
@@ -146,8 +159,10 @@ class GreedySearch(_Search):
 class BeamSearch(_Search):
     """Beam search with the hypotheses, scores and stopping rules of Hugging Face."""
 
-    def __init__(self, batch_size: int, options: dict[str, Any]) -> None:
-        super().__init__(batch_size, options)
+    def __init__(
+        self, batch_size: int, options: dict[str, Any], outputs: dict[str, Any] | None = None, trace: bool = False
+    ) -> None:
+        super().__init__(batch_size, options, outputs, trace)
         self._finished: list[list[Answer]] = [[] for _ in range(batch_size)]  # best first, at most num_beams
 
     def _extend(self, logits: Array) -> None:
@@ -172,16 +187,20 @@ class BeamSearch(_Search):
             score = scores[parent, token]
             tokens = beams[parent].tokens
             if token in self._eos or self._is_last_step():
-                is_eos = token in self._eos
+                is_eos = bool(token in self._eos)
                 if rank < num_beams:
                     normalised = float(score / self._divisor(self._length - 1))
-                    ended.append((tokens if is_eos else [*tokens, token], normalised, is_eos))
+                    last = self._ended(int(rows[parent]), score, normalised, is_eos, token)
+                    ended.append(Answer(tokens if is_eos else [*tokens, token], normalised, is_eos, last))
             elif len(running) < num_beams:
                 running.append((parent, _Beam(sentence, [*tokens, token], score)))
         if not running and not finished and not ended:  # only end tokens are possible, and none may come yet
             divisor = self._divisor(self._length - 2)
-            ended = [(beam.tokens, float(beam.score / divisor), False) for beam in beams]
-        finished = sorted(finished + ended, key=lambda answer: -answer[1])[:num_beams]
+            for row, beam in zip(rows, beams, strict=True):
+                normalised = float(beam.score / divisor)
+                last = self._ended(int(row), beam.score, normalised, False, -1)
+                ended.append(Answer(beam.tokens, normalised, False, last))
+        finished = sorted(finished + ended, key=lambda answer: -answer.score)[:num_beams]
         self._finished[sentence] = finished
         if not running or self._is_complete(running[0][1].score, finished):
             self._results[sentence] = finished[: self._options["num_return_sequences"]]
@@ -198,7 +217,15 @@ class BeamSearch(_Search):
             return True
         longest = early_stopping == "never" and self._options["length_penalty"] > 0.0
         length = (self._options["max_length"] if longest else self._length) - 1
-        return not best_running / self._divisor(length) > finished[-1][1]
+        return not best_running / self._divisor(length) > finished[-1].score
+
+
+def make_search(
+    batch_size: int, options: dict[str, Any], outputs: dict[str, Any] | None = None, trace: bool = False
+) -> GreedySearch | BeamSearch:
+    """GreedySearch for one beam, BeamSearch for more."""
+    algorithm = GreedySearch if options["num_beams"] == 1 else BeamSearch
+    return algorithm(batch_size, options, outputs, trace)
 
 
 def _best(scores: Array, count: int) -> Array:

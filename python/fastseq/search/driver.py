@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastseq import _backend
 from fastseq.search.config import GenerationConfig, check_integer
-from fastseq.search.result import Generation, Hypothesis
-from fastseq.search.state import reorder_state
+from fastseq.search.outputs import Outputs
+from fastseq.search.result import Generation
+from fastseq.search.stepping import Reorder, Step, StepSearch
+from fastseq.search.stream import OnTokens, SearchStream, run
 
-__all__ = ["beam_search", "greedy_search"]
-
-Step: TypeAlias = Callable[[NDArray[np.int64], Any], tuple[Any, Any]]
-Reorder: TypeAlias = Callable[[Any, NDArray[np.int64]], Any]
+__all__ = ["beam_search", "greedy_search", "stream_search"]
 
 
 def beam_search(
@@ -28,6 +24,8 @@ def beam_search(
     eos_id: int | Iterable[int],
     num_beams: int = 4,
     reorder: Reorder | None = None,
+    pass_parents: bool = False,
+    on_tokens: OnTokens | None = None,
     **options: Any,
 ) -> list[Generation]:
     """Search the most probable sequences of a model given by its step function.
@@ -39,7 +37,8 @@ def beam_search(
     ----------
     step : callable
         ``step(ids, state) -> (logits, state)``: feed the int64 `ids` (n,), one a row, and return the logits (n, V) of
-        the next token, floats of NumPy, torch or anything with the array protocol, and the new state.
+        the next token, floats of NumPy, torch or anything with the array protocol, and the new state. Attention (n, S)
+        on the source may be a third value.
     state : nested containers of arrays
         What the first step gets, its arrays with axis 0 of length `batch_size`: dictionaries, lists, tuples, named
         tuples and dataclass instances of NumPy arrays, torch tensors and the like. Between steps row ``i`` of every
@@ -54,9 +53,16 @@ def beam_search(
         Sequences kept of each sentence; 1 is greedy search.
     reorder : callable, optional
         ``reorder(state, parents) -> state`` replaces the reordering described above; it is called whenever rows move.
+    pass_parents : bool, default False
+        Reorder nothing, but call ``step(ids, state, parents)``: row ``i`` continues row ``parents[i]`` of the step
+        before. A cache can then stay where it is; see `Ancestors`.
+    on_tokens : callable, optional
+        Called with `StreamedTokens` as soon as tokens are certain; returning False ends the search where it is.
     **options
         Further fields of `GenerationConfig`: `max_length` or `max_new_tokens`, `min_length` or `min_new_tokens`,
-        `length_penalty`, `early_stopping`, `num_return_sequences`.
+        `length_penalty`, `early_stopping`, `num_return_sequences`. And what else to return: `return_token_log_probs`,
+        `return_attention`, `return_logits`, `return_trace` (True or False), `return_top_logits` (how many); see
+        `Hypothesis`.
 
     Returns
     -------
@@ -74,6 +80,7 @@ def beam_search(
     See Also
     --------
     greedy_search : One beam.
+    stream_search : The same as an iterator of tokens.
 
     Notes
     -----
@@ -93,19 +100,13 @@ def beam_search(
     >>> best.tokens, round(best.score, 4)
     ([2], -1.0217)
     """
-    config = GenerationConfig(num_beams=num_beams).override(**options)
-    resolved = config.resolve(start_id=start_id, eos_id=eos_id)
-    backend = _backend.active()
-    algorithm = backend.GreedySearch if config.num_beams == 1 else backend.BeamSearch
-    search = algorithm(check_integer("batch_size", batch_size, 0), resolved)
-    while not search.done:
-        ids = search.ids.astype(np.int64)
-        logits, state = _call(step, ids, state)
-        search.advance(logits)
-        parents = search.parents
-        if not search.done and not np.array_equal(parents, np.arange(len(ids))):
-            state = reorder(state, parents) if reorder is not None else reorder_state(state, parents, len(ids))
-    return [Generation([Hypothesis(*answer) for answer in answers]) for answers in search.result()]
+    search = _prepare(step, state, batch_size, start_id, eos_id, num_beams, reorder, pass_parents, options)
+    if on_tokens is not None or search.outputs.trace:
+        return run(search.stream(), on_tokens)
+    steps = search.start(False)
+    while not steps.done:
+        steps.step()
+    return [Generation.from_answers(answers) for answers in steps.result()]
 
 
 def greedy_search(
@@ -116,13 +117,15 @@ def greedy_search(
     start_id: int,
     eos_id: int | Iterable[int],
     reorder: Reorder | None = None,
+    pass_parents: bool = False,
+    on_tokens: OnTokens | None = None,
     **options: Any,
 ) -> list[Generation]:
     """Follow the most probable token at every step of a model given by its step function.
 
     Parameters
     ----------
-    step, state, batch_size, start_id, eos_id, reorder, **options
+    step, state, batch_size, start_id, eos_id, reorder, pass_parents, on_tokens, **options
         As in `beam_search`. A sentence has one row until it ends.
 
     Returns
@@ -154,27 +157,87 @@ def greedy_search(
     """
     if options.setdefault("num_beams", 1) != 1:
         raise ValueError(f"num_beams is {options['num_beams']}; expected 1 for greedy search")
-    return beam_search(step, state, batch_size=batch_size, start_id=start_id, eos_id=eos_id, reorder=reorder, **options)
+    return beam_search(
+        step,
+        state,
+        batch_size=batch_size,
+        start_id=start_id,
+        eos_id=eos_id,
+        reorder=reorder,
+        pass_parents=pass_parents,
+        on_tokens=on_tokens,
+        **options,
+    )
 
 
-def _call(step: Step, ids: NDArray[np.int64], state: Any) -> tuple[NDArray[np.float32], Any]:
-    """Call the step function; return its logits as float32 (n, V) in C order, and its state."""
-    output = step(ids, state)
-    if not isinstance(output, tuple) or len(output) != 2:
-        raise TypeError(f"step returned {_describe(output)}; expected (logits, state)")
-    logits, state = output
-    if hasattr(logits, "detach") and hasattr(logits, "cpu"):  # a torch tensor
-        logits = logits.detach().cpu()
-        if "bfloat16" in str(logits.dtype):  # which NumPy does not have
-            logits = logits.float()
-    logits = np.asarray(logits)
-    if logits.dtype.kind != "f" and logits.dtype.name != "bfloat16":
-        raise TypeError(f"logits have dtype {logits.dtype}; expected floats")
-    if logits.ndim != 2 or len(logits) != len(ids):
-        raise ValueError(f"logits have shape {logits.shape}; expected (rows, vocabulary) = ({len(ids)}, *)")
-    with np.errstate(over="ignore"):  # what overflows is refused as infinite
-        return np.ascontiguousarray(logits, np.float32), state
+def stream_search(
+    step: Step,
+    state: Any,
+    *,
+    batch_size: int,
+    start_id: int,
+    eos_id: int | Iterable[int],
+    num_beams: int = 4,
+    reorder: Reorder | None = None,
+    pass_parents: bool = False,
+    **options: Any,
+) -> SearchStream:
+    """Search as `beam_search` does, and iterate over the tokens as soon as they are certain.
+
+    Parameters
+    ----------
+    step, state, batch_size, start_id, eos_id, num_beams, reorder, pass_parents, **options
+        As in `beam_search`.
+
+    Returns
+    -------
+    SearchStream
+        An iterator of `StreamedTokens`. The search takes a step only when the next tokens are asked for.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `beam_search`: wrong arguments at once, what a step does wrong while the stream is read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> table = np.log(np.array([[.1, .6, .3], [.1, .2, .7], [.4, .3, .3]]))
+    >>> stream = stream_search(lambda ids, state: (table[ids], state), None, batch_size=1, start_id=0, eos_id=2)
+    >>> [token for streamed in stream for token in streamed.tokens]
+    [1]
+    >>> stream.generations[0].tokens
+    [1]
+    """
+    return _prepare(step, state, batch_size, start_id, eos_id, num_beams, reorder, pass_parents, options).stream()
 
 
-def _describe(value: Any) -> str:
-    return f"{len(value)} values" if isinstance(value, tuple) else f"a value of type {type(value).__name__}"
+class _Prepared(NamedTuple):
+    """A search whose arguments are checked and that has not begun."""
+
+    start: Callable[[bool], StepSearch]  # argument: whether it will be read step by step
+    batch_size: int
+    outputs: Outputs
+
+    def stream(self) -> SearchStream:
+        search = self.start(True)  # what is wrong with the options shows here
+        return SearchStream([(0, lambda: search)], self.batch_size, self.outputs.trace)
+
+
+def _prepare(
+    step: Step,
+    state: Any,
+    batch_size: int,
+    start_id: int,
+    eos_id: int | Iterable[int],
+    num_beams: int,
+    reorder: Reorder | None,
+    pass_parents: bool,
+    options: dict[str, Any],
+) -> _Prepared:
+    outputs, fields = Outputs.split(options)
+    config = GenerationConfig(num_beams=num_beams).override(**fields)
+    resolved = config.resolve(start_id=start_id, eos_id=eos_id)
+    size = check_integer("batch_size", batch_size, 0)
+    start = partial(StepSearch, step, state, size, resolved, outputs, reorder, pass_parents)
+    return _Prepared(start, size, outputs)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["reorder_state"]
+__all__ = ["Ancestors", "reorder_state"]
 
 
 def reorder_state(state: Any, parents: NDArray[np.int64], rows: int, path: str = "state") -> Any:
@@ -82,3 +82,52 @@ def _take(array: Any, parents: NDArray[np.int64], rows: int, path: str) -> Any:
             f"{path} has shape {tuple(array.shape)}; expected axis 0 to have {rows} rows, one for each row of the step"
         )
     return array.take(parents, axis=0) if isinstance(array, np.ndarray) else array[parents]
+
+
+class Ancestors:
+    """Where a cache that only grows holds the past of every row, so that nothing in it is ever moved.
+
+    A step function that appends the entries of its n rows to a cache, in their order, finds the earlier entries of row
+    ``i`` at the places ``index[i]``. For searches with ``pass_parents=True``.
+
+    Examples
+    --------
+    Two sentences, then three rows, the first two of which continue the second sentence:
+
+    >>> ancestors = Ancestors()
+    >>> ancestors.extend(np.array([0, 1]))
+    array([[0],
+           [1]])
+    >>> ancestors.extend(np.array([1, 1, 0]))
+    array([[1, 2],
+           [1, 3],
+           [0, 4]])
+    """
+
+    def __init__(self) -> None:
+        self._index: NDArray[np.int64] | None = None
+        self._size = 0
+
+    def extend(self, parents: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Take in the rows of a step.
+
+        Parameters
+        ----------
+        parents : (n,) int64
+            Row of the step before that each row continues; at the first step it is not looked at.
+
+        Returns
+        -------
+        (n, t) int64
+            For each row the places of its entries of all t steps in the cache, its own, which comes last, included.
+
+        Raises
+        ------
+        IndexError
+            If a parent is no row of the step before.
+        """
+        own = self._size + np.arange(len(parents))[:, None]
+        before = own[:, :0] if self._index is None else self._index[parents]
+        self._index = np.concatenate([before, own], axis=1)
+        self._size += len(parents)
+        return self._index

@@ -8,18 +8,18 @@ Sentences of one length are computed together, so no source is ever padded. With
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq.reference.search import BeamSearch, GreedySearch
+from fastseq.reference.models.ragged import groups, positions
+from fastseq.reference.search import BeamSearch, GreedySearch, make_search
+from fastseq.reference.softmax import log_softmax
 
 __all__ = ["Seq2Seq"]
 
 Array: TypeAlias = NDArray[Any]
-Answer: TypeAlias = tuple[list[int], float, bool]  # tokens, score, finished
 
 # Rows decoded together: enough to use each weight many times, few enough to bound the caches.
 _GROUP_ROWS = 256
@@ -42,11 +42,21 @@ AnyState = TypeVar("AnyState", bound=State)
 class Seq2Seq(Generic[AnyState]):
     """An encoder-decoder over ragged batches; subclasses say how one group of equal source length runs."""
 
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Array], memory_size: int) -> None:
+    attends = True  # whether the decoder has attention on the source
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        tensors: dict[str, Array],
+        memory_size: int,
+        vocab_sizes: tuple[int, int],
+        dtype: np.dtype[Any],
+    ) -> None:
         self.config = config
         self.tensors = tensors
         self.memory_size = memory_size
-        self.dtype = tensors["encoder.embedding.weight"].dtype
+        self.source_vocab_size, self.target_vocab_size = vocab_sizes
+        self.dtype = dtype
 
     def start(self, source: Array) -> AnyState:
         """Encode source ids (b, S)."""
@@ -61,9 +71,9 @@ class Seq2Seq(Generic[AnyState]):
     def encode(self, ids: Array, offsets: Array) -> Array:
         """Return the encoder's output (N, memory_size) for ids (N,) of the sentences that `offsets` (B + 1,) bound."""
         memory = np.empty((len(ids), self.memory_size), self.dtype)
-        for sentences in _groups(offsets, _GROUP_ROWS):
-            positions = _positions(offsets, sentences)
-            memory[positions] = self.start(ids[positions]).memory
+        for sentences in groups(offsets, _GROUP_ROWS):
+            places = positions(offsets, sentences)
+            memory[places] = self.start(ids[places]).memory
         return memory
 
     def decode(
@@ -75,12 +85,12 @@ class Seq2Seq(Generic[AnyState]):
         return_attention: bool = False,
     ) -> tuple[Array, list[Array] | None]:
         """Teacher forcing: logits (M, V) after each target id, and attention (T_b, S_b) of each sentence."""
-        logits = np.empty((len(target_ids), self.config["target_vocab_size"]), self.dtype)
+        logits = np.empty((len(target_ids), self.target_vocab_size), self.dtype)
         attention: list[Array] = [np.empty(0)] * (len(offsets) - 1)
-        attends = return_attention and self.config.get("attention") != "none"
+        attends = return_attention and self.attends
         lengths = np.diff(target_offsets)
-        for sentences in _groups(offsets, _GROUP_ROWS):
-            source = ids[_positions(offsets, sentences)]
+        for sentences in groups(offsets, _GROUP_ROWS):
+            source = ids[positions(offsets, sentences)]
             # Targets are padded at their ends, which no earlier position sees.
             target = np.zeros((len(sentences), int(lengths[sentences].max())), target_ids.dtype)
             for row, b in enumerate(sentences):
@@ -92,34 +102,39 @@ class Seq2Seq(Generic[AnyState]):
                     attention[b] = weights[row, : lengths[b]].copy()
         return logits, attention if attends else None
 
-    def generate(self, ids: Array, offsets: Array, options: dict[str, Any]) -> list[list[Answer]]:
+    def score(self, ids: Array, offsets: Array, target_ids: Array, target_offsets: Array, following: Array) -> Array:
+        """Teacher forcing: the log-probability (M,) of the token `following` (M,) after each target id."""
+        log_probs = np.empty(len(target_ids), self.dtype)
+        lengths = np.diff(target_offsets)
+        for sentences in groups(offsets, _GROUP_ROWS):
+            bounds = np.concatenate(([0], np.cumsum(lengths[sentences])))
+            own = np.concatenate([np.arange(*target_offsets[b : b + 2]) for b in sentences])
+            source = positions(offsets, sentences)
+            source_bounds = np.arange(len(sentences) + 1) * source.shape[1]
+            logits, _ = self.decode(ids[source].reshape(-1), source_bounds, target_ids[own], bounds)
+            log_probs[own] = log_softmax(logits)[np.arange(len(own)), following[own]]
+        return log_probs
+
+    def generate(
+        self, ids: Array, offsets: Array, options: dict[str, Any], outputs: dict[str, Any] | None = None
+    ) -> list[list[tuple[Any, ...]]]:
         """Return for each sentence its hypotheses, best first."""
-        algorithm = GreedySearch if options["num_beams"] == 1 else BeamSearch
-        answers: list[list[Answer]] = [[] for _ in range(len(offsets) - 1)]
-        for sentences in _groups(offsets, max(1, _GROUP_ROWS // options["num_beams"])):
-            search = algorithm(len(sentences), options)
+        attends = bool(outputs and outputs["attention"])
+        if attends and not self.attends:
+            raise ValueError("attention is wanted; this model has none")
+        answers: list[list[tuple[Any, ...]]] = [[] for _ in range(len(offsets) - 1)]
+        for sentences in groups(offsets, max(1, _GROUP_ROWS // options["num_beams"])):
+            search = make_search(len(sentences), options, outputs)
             if not search.done:
-                state = self.start(ids[_positions(offsets, sentences)])
+                state = self.start(ids[positions(offsets, sentences)])
             while not search.done:
-                state = state.select(search.parents)
-                logits, _, state = self.advance(search.ids[:, None], state)
-                search.advance(logits[:, 0].astype(np.float32))
+                state = self.step(search, state, attends)
             for b, answer in zip(sentences, search.result(), strict=True):
                 answers[b] = answer
         return answers
 
-
-def _groups(offsets: Array, most: int) -> Iterator[Array]:
-    """Indices of sentences of one length, at most `most` at a time."""
-    lengths = np.diff(offsets)
-    for length in np.unique(lengths):
-        sentences = np.flatnonzero(lengths == length)
-        for first in range(0, len(sentences), most):
-            yield sentences[first : first + most]
-
-
-def _positions(offsets: Array, sentences: Array) -> Array:
-    """Where the tokens of sentences of one length lie, (b, S)."""
-    length = offsets[sentences[0] + 1] - offsets[sentences[0]]
-    positions: Array = offsets[sentences][:, None] + np.arange(length)
-    return positions
+    def step(self, search: GreedySearch | BeamSearch, state: AnyState, attends: bool) -> AnyState:
+        """One step of a search: the state after it."""
+        logits, attention, state = self.advance(search.ids[:, None], state.select(search.parents), attends)
+        search.advance(logits[:, 0].astype(np.float32), None if attention is None else attention[:, 0])
+        return state

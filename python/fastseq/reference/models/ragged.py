@@ -1,0 +1,29 @@
+"""Ragged batches in groups of sentences of equal length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["groups", "positions"]
+
+Array: TypeAlias = NDArray[Any]
+
+
+def groups(offsets: Array, most: int) -> Iterator[Array]:
+    """Indices of sentences of one length, at most `most` at a time."""
+    lengths = np.diff(offsets)
+    for length in np.unique(lengths):
+        sentences = np.flatnonzero(lengths == length)
+        for first in range(0, len(sentences), most):
+            yield sentences[first : first + most]
+
+
+def positions(offsets: Array, sentences: Array) -> Array:
+    """Where the tokens of sentences of one length lie, (b, S)."""
+    length = offsets[sentences[0] + 1] - offsets[sentences[0]]
+    positions: Array = offsets[sentences][:, None] + np.arange(length)
+    return positions
