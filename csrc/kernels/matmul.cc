@@ -17,6 +17,17 @@ struct Block {
   bool first, last;
 };
 
+/// The activation of outputs that were just written, (rows, columns). Apart from the tiles, so that these keep to
+/// their registers and the code of the activations stands here once.
+void activate_rows(Activation activation, int64_t rows, int64_t columns, float* output, int64_t output_stride) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float* y = output + r * output_stride;
+    int64_t c = 0;
+    for (; c + kLanes <= columns; c += kLanes) store(y + c, activate(activation, load(y + c)));
+    if (c < columns) store_partial(y + c, activate(activation, load_partial(y + c, columns - c)), columns - c);
+  }
+}
+
 template <int R, int P, int Q>
 void tile(const MatmulArgs& args, const Block& block, int64_t row, int64_t panel) {
   constexpr int64_t kWidth = P * kLanes;
@@ -50,16 +61,17 @@ void tile(const MatmulArgs& args, const Block& block, int64_t row, int64_t panel
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) {
         const int64_t offset = q * kWidth + p * kLanes;
-        F32 y = tile.sum[r][q][p];
-        if (block.last) y = activate(args.activation, y);
         float* to = output + r * args.output_stride + offset;
         if (columns >= Q * kWidth) {
-          store(to, y);
+          store(to, tile.sum[r][q][p]);
         } else {
-          store_partial(to, y, columns - offset);
+          store_partial(to, tile.sum[r][q][p], columns - offset);
         }
       }
     }
+  }
+  if (block.last && args.activation != Activation::kNone) {
+    activate_rows(args.activation, R, columns < Q * kWidth ? columns : Q * kWidth, output, args.output_stride);
   }
 }
 
