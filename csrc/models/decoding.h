@@ -12,9 +12,10 @@ namespace fastseq {
 
 class Decoding {
  public:
-  /// Encodes the source. With `stepwise` the search keeps a trace, which news() and stop() need.
+  /// Encodes the source; `originals` as make_search takes them. With `stepwise` the search keeps a trace, which news()
+  /// and stop() need.
   Decoding(const Seq2Seq& model, const Ragged& source, const SearchOptions& options, const OutputOptions& outputs,
-           bool stepwise);
+           bool stepwise, std::span<const int64_t> originals = {});
 
   bool done() const { return search_->done(); }
   /// One token of every live row; nothing if done.

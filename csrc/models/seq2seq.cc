@@ -58,7 +58,7 @@ std::vector<std::vector<Answer>> Seq2Seq::generate(const Ragged& source, const S
   const int64_t most = std::max<int64_t>(1, kGroupRows / std::max<int64_t>(1, options.num_beams));
   for_each_group(source, most, [&](std::span<const int64_t> sentences) {
     const Selection group(source, sentences);
-    auto answers = generate_group(group.view(), options, outputs, cancellation);
+    auto answers = generate_group(group.view(), sentences, options, outputs, cancellation);
     for (std::size_t i = 0; i < sentences.size(); ++i) {
       results[static_cast<std::size_t>(sentences[i])] = std::move(answers[i]);
     }
@@ -66,10 +66,10 @@ std::vector<std::vector<Answer>> Seq2Seq::generate(const Ragged& source, const S
   return results;
 }
 
-std::vector<std::vector<Answer>> Seq2Seq::generate_group(const Ragged& source, const SearchOptions& options,
-                                                         const OutputOptions& outputs,
+std::vector<std::vector<Answer>> Seq2Seq::generate_group(const Ragged& source, std::span<const int64_t> sentences,
+                                                         const SearchOptions& options, const OutputOptions& outputs,
                                                          Cancellation& cancellation) const {
-  Decoding decoding(*this, source, options, outputs, false);
+  Decoding decoding(*this, source, options, outputs, false, sentences);
   while (!decoding.done()) {
     cancellation.check();
     decoding.step();

@@ -16,15 +16,19 @@ def resolve(**options):
 
 def test_the_defaults_are_those_of_transformers_but_for_the_length():
     assert resolve() == {
-        "num_beams": 1, "num_return_sequences": 1, "max_length": 256, "min_length": 0, "length_penalty": 1.0,
-        "early_stopping": False, "start_id": 5, "eos_ids": [2],
+        "num_beams": 1, "num_return_sequences": 1, "max_length": 256, "max_new_tokens": None, "min_length": 0,
+        "min_new_tokens": 0, "length_penalty": 1.0, "early_stopping": False, "sequence_bias": (),
+        "encoder_repetition_penalty": 1.0, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0,
+        "encoder_no_repeat_ngram_size": 0, "bad_words_ids": (), "forced_bos_token_id": None, "forced_eos_token_id": (),
+        "exponential_decay_length_penalty": None, "suppress_tokens": (), "begin_suppress_tokens": (), "start_id": 5,
+        "eos_ids": [2], "prefix": [], "encoder_input_ids": [],
     }  # fmt: skip
 
 
 def test_new_tokens_do_not_count_the_start_token():
     assert resolve(max_new_tokens=7)["max_length"] == 8
     assert resolve(max_new_tokens=0)["max_length"] == 1
-    assert resolve(min_new_tokens=3)["min_length"] == 4
+    assert resolve(min_new_tokens=3)["min_new_tokens"] == 3
     assert resolve(min_length=3)["min_length"] == 3
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastseq import _backend
 from fastseq.models.config import Seq2SeqConfig
-from fastseq.models.options import resolve_options
+from fastseq.models.options import options_of, resolve_options
 from fastseq.models.ragged import Ids, Offsets, ragged
 from fastseq.models.tensors import check_tensors
 from fastseq.search import Generation, Outputs, SearchStream, TargetScores
@@ -96,7 +96,13 @@ class Seq2SeqModel:
         return self._backend
 
     def generate(
-        self, input_ids: Any, lengths: Any = None, *, on_tokens: OnTokens | None = None, **options: Any
+        self,
+        input_ids: Any,
+        lengths: Any = None,
+        *,
+        prefix: Any = None,
+        on_tokens: OnTokens | None = None,
+        **options: Any,
     ) -> list[Generation]:
         """Search the most probable target of each sentence.
 
@@ -105,6 +111,8 @@ class Seq2SeqModel:
         input_ids : sequence of sequences of int, or 2-D integer array
         lengths : sequence of int, optional
             Of the rows of a 2-D array.
+        prefix : list of lists of int, optional
+            For each sentence the tokens after the start token that its target has to start with.
         on_tokens : callable, optional
             Called with `StreamedTokens` as soon as tokens are certain; returning False ends the search where it is.
         **options
@@ -123,17 +131,18 @@ class Seq2SeqModel:
         """
         outputs, _ = Outputs.split(options)
         if on_tokens is not None or outputs.trace:
-            return run(self.stream(input_ids, lengths, **options), on_tokens)
-        ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
+            return run(self.stream(input_ids, lengths, prefix=prefix, **options), on_tokens)
+        ids, offsets = self._source(input_ids, lengths)
+        resolved, outputs = resolve_options(self._config, options, prefix, _split(ids, offsets))
         answers = self._core.generate(ids, offsets, resolved, outputs.resolve())
         return [Generation.from_answers(answer) for answer in answers]
 
-    def stream(self, input_ids: Any, lengths: Any = None, **options: Any) -> SearchStream:
+    def stream(self, input_ids: Any, lengths: Any = None, *, prefix: Any = None, **options: Any) -> SearchStream:
         """Search as `generate` does, and iterate over the tokens as soon as they are certain.
 
         Parameters
         ----------
-        input_ids, lengths, **options
+        input_ids, lengths, prefix, **options
             As in `generate`.
 
         Returns
@@ -147,25 +156,20 @@ class Seq2SeqModel:
         TypeError, ValueError
             As in `generate`.
         """
-        ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
+        ids, offsets = self._source(input_ids, lengths)
+        resolved, outputs = resolve_options(self._config, options, prefix, _split(ids, offsets))
         # A trace is that of one sentence.
         size = 1 if outputs.trace else max(1, _STREAM_ROWS // resolved["num_beams"])
 
         def start(first: int) -> Any:
             bounds = offsets[first : first + size + 1]
             own = ids[bounds[0] : bounds[-1]]
-            return self._decoding(self._core, own, bounds - bounds[0], resolved, outputs.resolve())
+            some = options_of(resolved, first, first + size)
+            return self._decoding(self._core, own, bounds - bounds[0], some, outputs.resolve())
 
         count = len(offsets) - 1
         parts = [(first, functools.partial(start, first)) for first in range(0, count, size)]
         return SearchStream(parts, count, outputs.trace)
-
-    def _search_arguments(
-        self, input_ids: Any, lengths: Any, options: dict[str, Any]
-    ) -> tuple[Ids, Offsets, dict[str, Any], Outputs]:
-        ids, offsets = self._source(input_ids, lengths)
-        resolved, outputs = resolve_options(self._config, options)
-        return ids, offsets, resolved, outputs
 
     def encode(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
         """Return the encoder's output of each sentence, (S, memory_size).

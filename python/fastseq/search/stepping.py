@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseq import _backend
-from fastseq.search.config import check_integer
+from fastseq.search.checks import check_integer
 from fastseq.search.outputs import Outputs
 from fastseq.search.state import reorder_state
 

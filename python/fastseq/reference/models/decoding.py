@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fastseq.reference.models.ragged import Array, groups, positions
+from fastseq.reference.models.ragged import Array, groups, options_of, positions
 from fastseq.reference.search import make_search
 from fastseq.reference.search_trace import News
 
@@ -32,7 +32,12 @@ class Decoding:
     """
 
     def __init__(
-        self, model: Any, ids: Array, offsets: Array, options: dict[str, Any], outputs: dict[str, Any] | None = None
+        self,
+        model: Any,
+        ids: Array,
+        offsets: Array,
+        options: dict[str, Any],
+        outputs: dict[str, Any] | None = None,
     ) -> None:
         self._attends = bool(outputs and outputs["attention"])
         if self._attends and model.config.get("attention") == "none":
@@ -51,7 +56,9 @@ class Decoding:
         self._sentences = next(self._groups, None)
         if self._sentences is None:
             return
-        self._search = make_search(len(self._sentences), self._options, self._outputs, True)
+        self._search = make_search(
+            len(self._sentences), options_of(self._options, self._sentences), self._outputs, True
+        )
         if self._search.done:
             self._end()
         else:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["groups", "positions"]
+__all__ = ["groups", "options_of", "positions"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -27,3 +27,9 @@ def positions(offsets: Array, sentences: Array) -> Array:
     length = offsets[sentences[0] + 1] - offsets[sentences[0]]
     positions: Array = offsets[sentences][:, None] + np.arange(length)
     return positions
+
+
+def options_of(options: dict[str, Any], sentences: Array) -> dict[str, Any]:
+    """Return the search options of some of the sentences."""
+    own = {name: [options[name][b] for b in sentences] for name in ("prefix", "encoder_input_ids") if options[name]}
+    return options | own

@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq.reference.models.ragged import groups, positions
+from fastseq.reference.models.ragged import groups, options_of, positions
 from fastseq.reference.search import BeamSearch, GreedySearch, make_search
 from fastseq.reference.softmax import log_softmax
 
@@ -114,7 +114,7 @@ class Seq2Seq(Generic[AnyState]):
             raise ValueError("attention is wanted; this model has none")
         answers: list[list[tuple[Any, ...]]] = [[] for _ in range(len(offsets) - 1)]
         for sentences in groups(offsets, max(1, _GROUP_ROWS // options["num_beams"])):
-            search = make_search(len(sentences), options, outputs)
+            search = make_search(len(sentences), options_of(options, sentences), outputs)
             if not search.done:
                 state = self.start(ids[positions(offsets, sentences)])
             while not search.done:
