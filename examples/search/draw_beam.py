@@ -24,7 +24,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, num_beams in (("greedy", 1), ("beam", 3)):
-        for hypothesis in draw("live", folder / f"search-{name}.svg", num_beams=num_beams):
+        for hypothesis in draw("gaol", folder / f"search-{name}.svg", num_beams=num_beams):
             print(name, hypothesis.tokens, f"{hypothesis.score:.4f}")
 
 
