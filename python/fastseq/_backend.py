@@ -54,14 +54,16 @@ def _check(name: str, origin: str) -> str:
 
 def active_name() -> str:
     """The backend in use here: "native" or "numpy"."""
-    chosen = _chosen.get()
-    if chosen is None:
-        chosen = os.environ.get("FASTSEQ_BACKEND") or None
-        if chosen is not None:
-            _check(chosen, "FASTSEQ_BACKEND")
-    if chosen is None:
-        chosen = "native" if has_native() else "numpy"
-    return chosen
+    return _chosen.get() or _default()
+
+
+@lru_cache(maxsize=1)
+def _default() -> str:
+    """FASTSEQ_BACKEND as it is when something first computes; without it the best that loads."""
+    chosen = os.environ.get("FASTSEQ_BACKEND")
+    if chosen:
+        return _check(chosen, "FASTSEQ_BACKEND")
+    return "native" if has_native() else "numpy"
 
 
 def get(name: str) -> ModuleType:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastseq.models.config import Seq2SeqConfig
+from fastseq.models.generation import GenerationDefaults
 from fastseq.models.ragged import ragged
-from fastseq.search import GenerationConfig, Outputs
+from fastseq.search import Outputs
 
 __all__ = ["options_of", "resolve_options"]
 
 
 def resolve_options(
-    config: Seq2SeqConfig, options: dict[str, Any], prefix: Any, sources: Sequence[Any]
+    config: Any, defaults: GenerationDefaults, options: dict[str, Any], prefix: Any, sources: Sequence[Any]
 ) -> tuple[dict[str, Any], Outputs]:
     """Return the options of the search as the backends take them, and what else is wanted.
 
@@ -28,11 +28,8 @@ def resolve_options(
         raise ValueError("return_attention is asked for; this model has no attention")
     if prefix is not None:
         ragged(prefix, None, config.target_vocab_size, "prefix")
+    resolved = defaults.override(fields).resolve(config.target_vocab_size, prefix, sources)
     limit = config.position_limit
-    defaults = GenerationConfig() if limit is None else GenerationConfig(max_length=min(256, limit + 1))
-    resolved = defaults.override(**fields).resolve(
-        start_id=config.bos_token_id, eos_id=config.eos_token_id, prefix=prefix, encoder_input_ids=sources
-    )
     if limit is not None and resolved["max_length"] > limit + 1:
         raise ValueError(
             f"max_length is {resolved['max_length']}; expected at most {limit + 1}: the model has {limit} positions"

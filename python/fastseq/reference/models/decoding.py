@@ -40,7 +40,7 @@ class Decoding:
         outputs: dict[str, Any] | None = None,
     ) -> None:
         self._attends = bool(outputs and outputs["attention"])
-        if self._attends and model.config.get("attention") == "none":
+        if self._attends and not model.attends:
             raise ValueError("attention is wanted; this model has none")
         self._model, self._ids, self._offsets = model, ids, offsets
         self._options, self._outputs = options, outputs

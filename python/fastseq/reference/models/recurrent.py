@@ -50,7 +50,10 @@ class RecurrentSeq2Seq(Seq2Seq[RecurrentState]):
 
     def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
         directions = ["", "_reverse"] if config["encoder_bidirectional"] else [""]
-        super().__init__(config, tensors, len(directions) * config["encoder_hidden_size"])
+        memory_size = len(directions) * config["encoder_hidden_size"]
+        vocab_sizes = config["source_vocab_size"], config["target_vocab_size"]
+        super().__init__(config, tensors, memory_size, vocab_sizes, tensors["encoder.embedding.weight"].dtype)
+        self.attends = config["attention"] != "none"
         self.cell = config["cell"]
         encoder_layers = range(config["encoder_num_layers"])
         self.encoder = Recurrent(

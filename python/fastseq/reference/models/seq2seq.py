@@ -42,11 +42,21 @@ AnyState = TypeVar("AnyState", bound=State)
 class Seq2Seq(Generic[AnyState]):
     """An encoder-decoder over ragged batches; subclasses say how one group of equal source length runs."""
 
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Array], memory_size: int) -> None:
+    attends = True  # whether the decoder has attention on the source
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        tensors: dict[str, Array],
+        memory_size: int,
+        vocab_sizes: tuple[int, int],
+        dtype: np.dtype[Any],
+    ) -> None:
         self.config = config
         self.tensors = tensors
         self.memory_size = memory_size
-        self.dtype = tensors["encoder.embedding.weight"].dtype
+        self.source_vocab_size, self.target_vocab_size = vocab_sizes
+        self.dtype = dtype
 
     def start(self, source: Array) -> AnyState:
         """Encode source ids (b, S)."""
@@ -75,9 +85,9 @@ class Seq2Seq(Generic[AnyState]):
         return_attention: bool = False,
     ) -> tuple[Array, list[Array] | None]:
         """Teacher forcing: logits (M, V) after each target id, and attention (T_b, S_b) of each sentence."""
-        logits = np.empty((len(target_ids), self.config["target_vocab_size"]), self.dtype)
+        logits = np.empty((len(target_ids), self.target_vocab_size), self.dtype)
         attention: list[Array] = [np.empty(0)] * (len(offsets) - 1)
-        attends = return_attention and self.config.get("attention") != "none"
+        attends = return_attention and self.attends
         lengths = np.diff(target_offsets)
         for sentences in groups(offsets, _GROUP_ROWS):
             source = ids[positions(offsets, sentences)]
@@ -110,7 +120,7 @@ class Seq2Seq(Generic[AnyState]):
     ) -> list[list[tuple[Any, ...]]]:
         """Return for each sentence its hypotheses, best first."""
         attends = bool(outputs and outputs["attention"])
-        if attends and self.config.get("attention") == "none":
+        if attends and not self.attends:
             raise ValueError("attention is wanted; this model has none")
         answers: list[list[tuple[Any, ...]]] = [[] for _ in range(len(offsets) - 1)]
         for sentences in groups(offsets, max(1, _GROUP_ROWS // options["num_beams"])):
