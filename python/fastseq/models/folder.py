@@ -11,6 +11,7 @@ from typing import Any
 from fastseq.models.bound import BoundTensors
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
+from fastseq.models.foreign import read_foreign
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.published import FAMILIES, load_published
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
@@ -35,7 +36,7 @@ _CONFIGS = {config.model_type: config for config in _MODELS}
 
 
 def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> Any:
-    """Read a model folder: one of ours, or one that Hugging Face's transformers has saved.
+    """Read a model folder, ours or one that Hugging Face's transformers has saved, or one file of another toolkit.
 
     Nothing in the folder is run: it may come from anywhere.
 
@@ -43,7 +44,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     ----------
     path : str or path
         A folder with `config.json` and weights in a form that `fastseq.weights.read_weights` reads. Of a published
-        model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text.
+        model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text. Or a
+        file: a `.pt` checkpoint of OpenNMT-py, an `.npz` of Marian.
     compute_type : {"float32"}
         What the model computes in. Weights stored as float16 or bfloat16 are widened, which is exact; float64
         is rounded.
@@ -72,6 +74,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     if compute_type != "float32":
         raise ValueError(f"compute_type is {compute_type!r}; expected 'float32'")
     folder = Path(path)
+    if folder.is_file():
+        return _make(folder, *read_foreign(folder), backend)
     if not folder.is_dir():
         raise FileNotFoundError(f"no model folder {str(folder)!r}")
     weights = find_weights(folder)
@@ -85,11 +89,21 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
         return load_published(folder, weights, values, _read_object, backend)
     config = _parse_config(folder / CONFIG_FILE, values)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
-    stored = open_weights(folder)
+    return _make(weights, config, BoundTensors(config, open_weights(folder)), vocabulary, backend, folder)
+
+
+def _make(
+    path: Path,
+    config: ModelConfig,
+    tensors: Mapping[str, Any],
+    vocabulary: Any,
+    backend: str | None,
+    folder: Path | None = None,
+) -> Any:
     try:
-        return _MODELS[type(config)](config, BoundTensors(config, stored), vocabulary, backend)
+        return _MODELS[type(config)](config, tensors, vocabulary, backend, folder=folder)
     except ValueError as error:
-        raise ValueError(f"{weights}: {error}") from None
+        raise ValueError(f"{path}: {error}") from None
 
 
 def save_model(

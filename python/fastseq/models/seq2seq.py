@@ -14,9 +14,10 @@ from fastseq.models.base import Floats, Model, split
 from fastseq.models.config import Seq2SeqConfig
 from fastseq.models.generation import GenerationDefaults
 from fastseq.models.kinds import EncoderDecoderConfig
-from fastseq.models.options import options_of, resolve_options
+from fastseq.models.options import resolve_options
 from fastseq.models.ragged import Ids, Offsets, check_positions, ragged
 from fastseq.search import Generation, GenerationConfig, Outputs, SearchStream, TargetScores
+from fastseq.search.inputs import of_sentences
 from fastseq.search.stream import OnTokens, run
 from fastseq.text import Vocabulary
 
@@ -106,13 +107,7 @@ class Seq2SeqModel(Model):
         return self._vocabulary
 
     def generate(
-        self,
-        input_ids: Any,
-        lengths: Any = None,
-        *,
-        prefix: Any = None,
-        on_tokens: OnTokens | None = None,
-        **options: Any,
+        self, input_ids: Any, lengths: Any = None, *, on_tokens: OnTokens | None = None, **options: Any
     ) -> list[Generation]:
         """Search the most probable target of each sentence.
 
@@ -121,14 +116,14 @@ class Seq2SeqModel(Model):
         input_ids : sequence of sequences of int, or 2-D integer array
         lengths : sequence of int, optional
             Of the rows of a 2-D array.
-        prefix : list of lists of int, optional
-            For each sentence the tokens after the start token that its target has to start with.
         on_tokens : callable, optional
             Called with `StreamedTokens` as soon as tokens are certain; returning False ends the search where it is.
         **options
             Fields of `GenerationConfig`; `decoder_start_token_id` and `eos_token_id`, which the model has of its own;
-            and what else to return: `return_token_log_probs`, `return_attention`, `return_logits`, `return_trace` (True
-            or False), `return_top_logits` (how many), see `Hypothesis`.
+            `prefix`, `prefix_allowed_tokens_fn` and `logits_processor` as in `fastseq.beam_search` (functions are
+            called with some sentences at a time, from any thread); and what else to return: `return_token_log_probs`,
+            `return_attention`, `return_logits`, `return_trace` (True or False), `return_top_logits` (how many), see
+            `Hypothesis`.
 
         Returns
         -------
@@ -142,18 +137,17 @@ class Seq2SeqModel(Model):
         """
         outputs, _ = Outputs.split(options)
         if on_tokens is not None or outputs.trace:
-            return run(self.stream(input_ids, lengths, prefix=prefix, **options), on_tokens)
-        ids, offsets = self._source(input_ids, lengths)
-        resolved, outputs = resolve_options(self._config, self._defaults, options, prefix, split(ids, offsets))
+            return run(self.stream(input_ids, lengths, **options), on_tokens)
+        ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
         answers = self._core.generate(ids, offsets, resolved, outputs.resolve())
         return [Generation.from_answers(answer) for answer in answers]
 
-    def stream(self, input_ids: Any, lengths: Any = None, *, prefix: Any = None, **options: Any) -> SearchStream:
+    def stream(self, input_ids: Any, lengths: Any = None, **options: Any) -> SearchStream:
         """Search as `generate` does, and iterate over the tokens as soon as they are certain.
 
         Parameters
         ----------
-        input_ids, lengths, prefix, **options
+        input_ids, lengths, **options
             As in `generate`.
 
         Returns
@@ -167,20 +161,27 @@ class Seq2SeqModel(Model):
         TypeError, ValueError
             As in `generate`.
         """
-        ids, offsets = self._source(input_ids, lengths)
-        resolved, outputs = resolve_options(self._config, self._defaults, options, prefix, split(ids, offsets))
+        ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
         # A trace is that of one sentence.
         size = 1 if outputs.trace else max(1, _STREAM_ROWS // resolved["num_beams"])
 
         def start(first: int) -> Any:
             bounds = offsets[first : first + size + 1]
             own = ids[bounds[0] : bounds[-1]]
-            some = options_of(resolved, first, first + size)
-            return self._decoding(self._core, own, bounds - bounds[0], some, outputs.resolve())
+            part = of_sentences(resolved, first, len(bounds) - 1)
+            return self._decoding(self._core, own, bounds - bounds[0], part, outputs.resolve())
 
         count = len(offsets) - 1
         parts = [(first, functools.partial(start, first)) for first in range(0, count, size)]
         return SearchStream(parts, count, outputs.trace)
+
+    def _search_arguments(
+        self, input_ids: Any, lengths: Any, options: dict[str, Any]
+    ) -> tuple[Ids, Offsets, dict[str, Any], Outputs]:
+        ids, offsets = self._source(input_ids, lengths)
+        inputs = {"encoder_input_ids": split(ids, offsets), **options}
+        resolved, outputs = resolve_options(self._config, self._defaults, inputs)
+        return ids, offsets, resolved, outputs
 
     def encode(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
         """Return the encoder's output of each sentence, (S, memory_size).
