@@ -27,6 +27,46 @@ struct MatmulArgs {
   Activation activation = Activation::kNone;
 };
 
+/// The product with a bfloat16 weight: the chains of fma of a float32 weight of the same numbers.
+///
+/// Panel p holds, for each pair of k ascending, vectors * lanes words, the first k of its pair in the lower half of a
+/// word. The half of an odd last k has no partner and stands with zero.
+struct MatmulBf16Args {
+  MatmulArgs common;                 // `panels` is not used
+  const uint32_t* panels = nullptr;  // (panel_count, (in_features + 1) / 2, vectors * lanes)
+  bool accumulate = false;           // chains go on from what is in the output; the bias is not used
+};
+
+/// The product of quantised rows (see QuantizeArgs) with an int8 weight:
+///   output = activation(fma(sum of products, input_scale * weight_scale, bias)).
+///
+/// Panel p holds, for each four k ascending, the four weights of each of its vectors * lanes outputs; zero beyond
+/// in_features.
+struct MatmulInt8Args {
+  MatmulArgs common;                     // `input` and `panels` are not used; input_stride is in bytes
+  const int8_t* input = nullptr;         // (rows, in_features and on to a multiple of 4)
+  const float* input_scales = nullptr;   // (rows)
+  const int8_t* panels = nullptr;        // (panel_count, (in_features + 3) / 4, vectors * lanes, 4)
+  const float* weight_scales = nullptr;  // (panel_count * vectors * lanes)
+  const int32_t* first_sums = nullptr;   // (panel_count * vectors * lanes): -offset * the sum of the weights
+  bool accumulate = false;               // what is in the output takes the place of the bias
+};
+
+/// Rows of floats as int8 with one scale a row: scale = max|x| / 127, x ~ scale * q, q = x * (127 / max|x|) rounded to
+/// the nearest, ties to even, from -127 to 127. A row of numbers below 2^-120 becomes zeros and scale 0; a row with
+/// NaN or an infinity becomes zeros and scale NaN.
+struct QuantizeArgs {
+  const float* input = nullptr;
+  int64_t rows = 0;
+  int64_t size = 0;
+  int64_t input_stride = 0;
+  int8_t* output = nullptr;
+  int64_t output_stride = 0;
+  int64_t padded_size = 0;  // the bytes from `size` to here become `offset`
+  uint8_t offset = 0;       // added to each q, modulo 256
+  float* scales = nullptr;  // (rows)
+};
+
 enum class Cell : int32_t { kRnnTanh, kRnnRelu, kLstm, kGru };
 
 /// One time step of a recurrent layer, for the units of some panels.
@@ -98,6 +138,8 @@ struct DecodeAttentionArgs {
   const int32_t* index = nullptr;  // (count), or null for rows 0, 1, 2, ...
   int64_t stride = 0;
   float scale = 1.0f;
+  const float* bias = nullptr;  // added to the scaled scores: head h, key t at bias[h * bias_stride + t]; or null
+  int64_t bias_stride = 0;
   float* scores = nullptr;        // scratch (count)
   float* output = nullptr;        // (heads * head_size)
   float* mean_weights = nullptr;  // (count), added to: the mean over heads of the weights; or null

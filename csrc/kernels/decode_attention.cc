@@ -19,6 +19,10 @@ void decode_attention(const DecodeAttentionArgs& args) {
     const float* keys = args.keys + head * size;
     const float* values = args.values + head * size;
     for (int64_t t = 0; t < args.count; ++t) args.scores[t] = row_dot(query, row(keys, t), size) * args.scale;
+    if (args.bias != nullptr) {
+      const float* bias = args.bias + head * args.bias_stride;
+      for (int64_t t = 0; t < args.count; ++t) args.scores[t] += bias[t];
+    }
     const float sum = row_sum_exp(args.scores, args.count, row_max(args.scores, args.count), args.scores);
     const float norm = 1.0f / sum;
     for (int64_t t = 0; t < args.count; ++t) args.scores[t] *= norm;

@@ -18,10 +18,17 @@ void add(const float* a, const float* b, int64_t size, float* output) {
   for (; i < size; ++i) output[i] = a[i] + b[i];
 }
 
+void multiply(const float* a, const float* b, int64_t size, float* output) {
+  int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) store(output + i, load(a + i) * load(b + i));
+  for (; i < size; ++i) output[i] = a[i] * b[i];
+}
+
 }  // namespace
 
 FASTSEQ_REGISTER(elementwise) {
   table.add = add;
+  table.multiply = multiply;
   table.relu = map<relu>;
   table.tanh = map<tanh>;
   table.sigmoid = map<sigmoid>;

@@ -14,9 +14,10 @@ constexpr int64_t kRowBlock = 240;
 
 }  // namespace
 
-Linear::Linear(const float* weight, const float* bias, int64_t out_features, int64_t in_features)
+Linear::Linear(const WeightView& weight, const float* bias, int64_t out_features, int64_t in_features,
+               ComputeType compute_type)
     : kernels_(&kernels()),
-      weight_(PackedMatrix::dense(*kernels_, weight, out_features, in_features)),
+      weight_(PackedMatrix::dense(*kernels_, weight, out_features, in_features, compute_type)),
       out_features_(out_features) {
   if (bias != nullptr) {
     bias_ = Buffer<float>::zeros(weight_.panel_count() * weight_.width());
@@ -29,13 +30,17 @@ void Linear::forward(const float* input, int64_t input_stride, int64_t rows, flo
   if (rows == 0 || out_features_ == 0) return;
   MatmulArgs all;
   all.input_stride = input_stride;
-  all.panels = weight_.panels();
-  all.vectors = weight_.vectors();
-  all.in_features = in_features();
   all.out_features = out_features_;
   all.bias = bias_.data();
   all.output_stride = output_stride;
   all.activation = activation;
+
+  QuantizedRows quantized;
+  if (weight_.quantized()) {
+    quantized = QuantizedRows(rows, in_features());
+    parallel_for(rows, kMinimumShare / std::max<int64_t>(1, 16 * in_features()) + 1,
+                 [&](int64_t begin, int64_t end) { quantized.fill(*kernels_, input, input_stride, begin, end); });
+  }
 
   const int64_t panels = weight_.panel_count();
   const int64_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;
@@ -52,7 +57,7 @@ void Linear::forward(const float* input, int64_t input_stride, int64_t rows, flo
       args.rows = std::min(kRowBlock, rows - row);
       args.panel_begin = panel;
       args.panel_end = std::min(panels, panel + panel_group);
-      kernels_->matmul(args);
+      weight_.multiply(*kernels_, args, quantized, row);
     }
   });
 }

@@ -4,34 +4,75 @@
 #include <cstdint>
 
 #include "kernels/kernels.h"
+#include "layers/weight.h"
 #include "runtime/buffer.h"
 
 namespace fastseq {
 
-/// weight (out_features, in_features) packed once, for all row counts (layout: MatmulArgs in kernels/args.h).
+/// Rows of an input as the kernels of an int8 weight read them.
+class QuantizedRows {
+ public:
+  QuantizedRows() = default;
+  QuantizedRows(int64_t rows, int64_t size);
+
+  /// Quantises rows [begin, end) of an input (rows, size).
+  void fill(const KernelTable& table, const float* input, int64_t input_stride, int64_t begin, int64_t end);
+
+  const int8_t* row(int64_t i) const { return values_.data() + i * stride_; }
+  const float* scales() const { return scales_.data(); }
+  int64_t stride() const { return stride_; }
+
+ private:
+  Buffer<int8_t> values_;  // (rows, stride)
+  Buffer<float> scales_;   // (rows)
+  int64_t size_ = 0, stride_ = 0;
+};
+
+/// weight (out_features, in_features) packed once, for all row counts (layouts: kernels/args.h).
 class PackedMatrix {
  public:
   PackedMatrix() = default;
 
   /// Outputs in their own order: vector v of panel p holds rows (p * vectors + v) * lanes and on.
-  static PackedMatrix dense(const KernelTable& table, const float* weight, int64_t out_features, int64_t in_features);
+  /// std::invalid_argument where int8 sums of so many products could overflow.
+  static PackedMatrix dense(const KernelTable& table, const WeightView& weight, int64_t out_features,
+                            int64_t in_features, ComputeType compute_type = ComputeType::kFloat32);
   /// `gates` blocks of `hidden_size` rows, interleaved: vector g of panel p holds units p * lanes and on of gate g.
-  static PackedMatrix gated(const KernelTable& table, const float* weight, int gates, int64_t hidden_size,
-                            int64_t in_features);
+  static PackedMatrix gated(const KernelTable& table, const WeightView& weight, int gates, int64_t hidden_size,
+                            int64_t in_features, ComputeType compute_type = ComputeType::kFloat32);
 
-  const float* panels() const { return data_.data(); }
+  /// One row of what `dense` has packed, as floats: output (in_features).
+  void unpack_row(int64_t row, float* output) const;
+
+  ComputeType compute_type() const { return compute_type_; }
+  bool quantized() const { return compute_type_ == ComputeType::kInt8; }
+  const float* panels() const { return data_.data(); }  // float32 only
   int vectors() const { return vectors_; }
   int64_t width() const { return vectors_ * static_cast<int64_t>(lanes_); }  // outputs in a panel
   int64_t panel_count() const { return panel_count_; }
   int64_t in_features() const { return in_features_; }
 
+  /// The product with some rows: `args` without what is the weight's. `quantized` holds args.input and more, from row
+  /// `first_row` on; it is read for int8 only. `accumulate` (not for float32) starts from what is in the output.
+  void multiply(const KernelTable& table, const MatmulArgs& args, const QuantizedRows& quantized, int64_t first_row,
+                bool accumulate = false) const;
+
  private:
+  PackedMatrix(const KernelTable& table, int vectors, int64_t outputs, int64_t in_features, ComputeType compute_type);
   /// `row_of(panel, vector, lane)` is the row of the weight that goes there, -1 for none.
   template <typename RowOf>
-  static PackedMatrix pack(const KernelTable& table, const float* weight, int vectors, int64_t panel_count,
-                           int64_t in_features, const RowOf& row_of);
+  void pack(const KernelTable& table, const WeightView& weight, const RowOf& row_of);
+  void put_float(const float* row, int64_t panel, int64_t column);
+  void put_bfloat16(const WeightView& weight, int64_t row, int64_t panel, int64_t column, float* scratch);
+  void put_int8(const KernelTable& table, const WeightView& weight, int64_t row, int64_t panel, int64_t column,
+                float* scratch, int8_t* bytes);
 
-  Buffer<float> data_;  // (panel_count, in_features, vectors * lanes)
+  ComputeType compute_type_ = ComputeType::kFloat32;
+  Buffer<float> data_;          // float32: (panel_count, in_features, width)
+  Buffer<uint32_t> pairs_;      // bfloat16: (panel_count, (in_features + 1) / 2, width)
+  Buffer<int8_t> bytes_;        // int8: (panel_count, (in_features + 3) / 4, width, 4)
+  Buffer<float> scales_;        // int8: (panel_count * width)
+  Buffer<int32_t> first_sums_;  // int8: (panel_count * width)
   int vectors_ = 0;
   int lanes_ = 0;
   int64_t panel_count_ = 0;

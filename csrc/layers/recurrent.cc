@@ -68,8 +68,8 @@ void RecurrentDirection::step(const float* gates, int64_t rows, int64_t panel_be
 }
 
 Recurrent::Recurrent(Cell cell, const std::vector<RecurrentWeights>& weights, int64_t input_size, int64_t hidden_size,
-                     bool bidirectional)
-    : cell_(cell), hidden_size_(hidden_size), num_directions_(bidirectional ? 2 : 1) {
+                     bool bidirectional, bool residual)
+    : cell_(cell), hidden_size_(hidden_size), num_directions_(bidirectional ? 2 : 1), residual_(residual) {
   directions_.reserve(weights.size());
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const bool first_layer = static_cast<int64_t>(i) < num_directions_;
@@ -102,13 +102,15 @@ void Recurrent::forward(const float* input, const int64_t* offsets, int64_t batc
       run.c_n[d] = c_n != nullptr ? c_n + i * state_size : nullptr;
     }
     run_layer(run, static_cast<int>(num_directions_));
+    if (residual_ && layer > 0) kernels().add(run.output, run.input, tokens * output_size(), run.output);
   }
 }
 
-void Recurrent::step(const float* input, int64_t rows, float* hidden, float* cell) const {
+void Recurrent::step(const float* input, int64_t rows, float* hidden, float* cell, float* output) const {
   const int64_t state_size = rows * hidden_size_;
   Buffer<float> next(state_size);
   Buffer<float> gates(rows * directions_.front().gates_width());
+  Buffer<float> sum;  // output of a residual layer; a later one adds to it
   for (int64_t layer = 0; layer < num_layers(); ++layer) {
     const RecurrentDirection& direction = directions_[static_cast<std::size_t>(layer)];
     float* h = hidden + layer * state_size;
@@ -116,8 +118,15 @@ void Recurrent::step(const float* input, int64_t rows, float* hidden, float* cel
     direction.project(input, direction.input_size(), rows, 0, direction.panel_count(), gates.data());
     direction.step(gates.data(), rows, 0, direction.panel_count(), false, h, c, next.data());
     std::memcpy(h, next.data(), static_cast<std::size_t>(state_size) * sizeof(float));
-    input = h;
+    if (residual_ && layer > 0) {
+      sum.reserve_discard(state_size);
+      kernels().add(h, input, state_size, sum.data());
+      input = sum.data();
+    } else {
+      input = h;
+    }
   }
+  if (output != nullptr) std::memcpy(output, input, static_cast<std::size_t>(state_size) * sizeof(float));
 }
 
 }  // namespace fastseq

@@ -46,9 +46,10 @@ class RecurrentDirection {
 
 class Recurrent {
  public:
-  /// weights: layer 0 forward, layer 0 reverse (if bidirectional), layer 1 forward, ...
+  /// weights: layer 0 forward, layer 0 reverse (if bidirectional), layer 1 forward, ... `residual`: every layer but
+  /// the first adds its input to its outputs.
   Recurrent(Cell cell, const std::vector<RecurrentWeights>& weights, int64_t input_size, int64_t hidden_size,
-            bool bidirectional);
+            bool bidirectional, bool residual = false);
 
   Cell cell() const { return cell_; }
   int64_t input_size() const { return directions_.front().input_size(); }
@@ -65,14 +66,15 @@ class Recurrent {
                float* output, float* h_n, float* c_n) const;
 
   /// One step of every layer (not bidirectional) for the rows of a decoder:
-  ///   input (rows, input_size), hidden and cell (num_layers, rows, hidden_size) updated in place; the new top
-  ///   state is the last layer of `hidden`.
-  void step(const float* input, int64_t rows, float* hidden, float* cell) const;
+  ///   input (rows, input_size), hidden and cell (num_layers, rows, hidden_size) updated in place; output
+  ///   (rows, hidden_size) or null: unless layers are residual it is the last layer of `hidden`.
+  void step(const float* input, int64_t rows, float* hidden, float* cell, float* output = nullptr) const;
 
  private:
   Cell cell_;
   int64_t hidden_size_;
   int64_t num_directions_;
+  bool residual_;
   std::vector<RecurrentDirection> directions_;
 };
 

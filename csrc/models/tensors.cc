@@ -14,29 +14,36 @@ std::string text(const std::vector<int64_t>& shape) {
 
 }  // namespace
 
-const float* TensorMap::get(const std::string& name, const std::vector<int64_t>& shape) const {
-  const auto found = tensors_.find(name);
-  if (found == tensors_.end()) throw std::invalid_argument("tensor " + name + " is missing");
-  if (found->second.shape != shape) {
-    throw std::invalid_argument("tensor " + name + " has shape " + text(found->second.shape) + "; expected " +
-                                text(shape));
+Tensor TensorMap::read(const std::string& name, const std::vector<int64_t>& shape) const {
+  if (!has(name)) throw std::invalid_argument("tensor " + name + " is missing");
+  Tensor tensor = reader_(name);
+  if (tensor.shape != shape) {
+    throw std::invalid_argument("tensor " + name + " has shape " + text(tensor.shape) + "; expected " + text(shape));
   }
-  return found->second.data;
+  return tensor;
+}
+
+const float* TensorMap::get(const std::string& name, const std::vector<int64_t>& shape) const {
+  Tensor tensor = read(name, shape);
+  const float* data = tensor.data;
+  kept_[name] = std::move(tensor);
+  return data;
 }
 
 Buffer<float> TensorMap::copy(const std::string& name, const std::vector<int64_t>& shape) const {
-  const float* data = get(name, shape);
+  const Tensor tensor = read(name, shape);
   int64_t size = 1;
   for (const int64_t length : shape) size *= length;
   Buffer<float> result(size);
-  std::copy_n(data, size, result.data());
+  std::copy_n(tensor.data, size, result.data());
   return result;
 }
 
-Linear TensorMap::linear(const std::string& name, int64_t out_features, int64_t in_features) const {
-  const float* weight = get(name + ".weight", {out_features, in_features});
-  const float* bias = has(name + ".bias") ? get(name + ".bias", {out_features}) : nullptr;
-  return Linear(weight, bias, out_features, in_features);
+Linear TensorMap::linear(const std::string& weight, const std::string& bias, int64_t out_features,
+                         int64_t in_features) const {
+  const Tensor offset = has(bias) ? read(bias, {out_features}) : Tensor();
+  const Tensor matrix = read(weight, {out_features, in_features});  // last: what is read next lets go of its memory
+  return Linear(matrix.data, offset.data, out_features, in_features);
 }
 
 }  // namespace fastseq

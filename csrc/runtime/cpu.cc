@@ -23,6 +23,7 @@ bool cpu_has_avx512() {
   return cpu_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+bool cpu_has_avx512vnni() { return cpu_has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #elif defined(_MSC_VER) && defined(_M_X64)
 namespace {
 bool supports(int ebx_bits, unsigned long long xcr0_bits) {
@@ -39,9 +40,15 @@ bool cpu_has_avx512() {
   // AVX2, AVX-512 F, DQ, BW, VL of CPUID leaf 7.
   return supports((1 << 5) | (1 << 16) | (1 << 17) | (1 << 30) | static_cast<int>(1u << 31), 0xe6);
 }
+bool cpu_has_avx512vnni() {
+  int leaf7[4];
+  __cpuidex(leaf7, 7, 0);
+  return cpu_has_avx512() && (leaf7[2] & (1 << 11)) != 0;
+}
 #else
 bool cpu_has_avx2() { return false; }
 bool cpu_has_avx512() { return false; }
+bool cpu_has_avx512vnni() { return false; }
 #endif
 
 namespace {

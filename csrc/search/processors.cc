@@ -1,8 +1,12 @@
 #include "search/processors.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
+
+#include "kernels/kernels.h"
+#include "search/sampling.h"
 
 namespace fastseq {
 
@@ -50,6 +54,27 @@ class ForcedEosProcessor final : public Processor {
 
  private:
   std::vector<RowScores::Entry> only_;
+};
+
+class InvalidValuesProcessor final : public Processor {
+ public:
+  bool active(const RowContext&) const override { return true; }
+  void apply(RowScores& scores, const RowContext&) const override {
+    constexpr float kLargest = std::numeric_limits<float>::max();
+    for (float& score : scores.dense()) {
+      score = std::isnan(score) ? 0.0F : std::clamp(score, -kLargest, kLargest);
+    }
+  }
+};
+
+class NormalizationProcessor final : public Processor {
+ public:
+  bool active(const RowContext&) const override { return true; }
+  void apply(RowScores& scores, const RowContext&) const override {
+    const std::span<float> row = scores.dense();
+    if (*std::max_element(row.begin(), row.end()) == kImpossible) return;
+    kernels().log_softmax(row.data(), 1, scores.vocab_size(), row.data());
+  }
 };
 
 /// Raises the end token's score by |score| * (factor ** steps - 1) from a length on.
@@ -122,11 +147,17 @@ ProcessorList make_processors(const SearchOptions& options) {
   append(make_sequence_bias(bad_word_biases(options)));
   const bool delayed = options.min_length > 1 || options.min_new_tokens > 0;
   if (delayed && !options.eos_ids.empty()) append(std::make_unique<MinLengthProcessor>(options));
+  append(make_allowed_tokens(options));
   if (wanted.forced_bos_token_id) append(std::make_unique<ForcedBosProcessor>(*wanted.forced_bos_token_id));
   if (!wanted.forced_eos_token_id.empty()) append(std::make_unique<ForcedEosProcessor>(wanted.forced_eos_token_id));
+  if (wanted.remove_invalid_values) append(std::make_unique<InvalidValuesProcessor>());
   if (wanted.exponential_decay) append(std::make_unique<ExponentialDecayProcessor>(options));
   if (!wanted.suppress_tokens.empty()) append(std::make_unique<SuppressProcessor>(wanted.suppress_tokens));
   if (!wanted.begin_suppress_tokens.empty()) append(std::make_unique<BeginSuppressProcessor>(wanted));
+  append(make_custom(options));
+  // Beams need something to go on with beside end tokens.
+  append(make_warper(options.sampling, options.num_beams > 1 ? 1 + static_cast<int64_t>(options.eos_ids.size()) : 1));
+  if (wanted.renormalize_logits) append(std::make_unique<NormalizationProcessor>());
   return list;
 }
 

@@ -22,6 +22,12 @@ struct RowContext {
   std::span<const int32_t> ids;  // (length), if a processor wants them
 };
 
+/// One row whose next token is chosen.
+struct ScoredRow {
+  RowScores* scores;
+  const RowContext* context;
+};
+
 class Processor {
  public:
   virtual ~Processor() = default;
@@ -29,6 +35,9 @@ class Processor {
   virtual bool active(const RowContext& row) const = 0;
   virtual void apply(RowScores& scores, const RowContext& row) const = 0;
   virtual bool needs_ids() const { return false; }
+  /// Whether it has to see all rows of a step together, in apply_step(), the rows of a sentence next to each other.
+  virtual bool whole_step() const { return false; }
+  virtual void apply_step(std::span<const ScoredRow>) const {}
 };
 
 using ProcessorList = std::vector<std::unique_ptr<const Processor>>;
@@ -42,5 +51,7 @@ std::unique_ptr<const Processor> make_encoder_repetition(const SearchOptions& op
 std::unique_ptr<const Processor> make_repetition(const ProcessorOptions& options);
 std::unique_ptr<const Processor> make_no_repeat_ngram(const ProcessorOptions& options);
 std::unique_ptr<const Processor> make_encoder_no_repeat_ngram(const SearchOptions& options);
+std::unique_ptr<const Processor> make_allowed_tokens(const SearchOptions& options);
+std::unique_ptr<const Processor> make_custom(const SearchOptions& options);
 
 }  // namespace fastseq

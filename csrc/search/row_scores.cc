@@ -1,6 +1,7 @@
 #include "search/row_scores.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 namespace fastseq {
@@ -9,6 +10,8 @@ namespace {
 
 constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 constexpr std::size_t kFirstSlots = 64;
+// A hashed entry costs about as much as so many in a row.
+constexpr int64_t kDenseShare = 8;
 
 std::size_t first_slot(int32_t token, std::size_t slots) {
   return (static_cast<std::size_t>(static_cast<uint32_t>(token)) * 0x9E3779B1U >> 7) & (slots - 1);
@@ -76,10 +79,25 @@ void RowScores::set(int32_t token, float score) {
 
 void RowScores::keep_only(std::span<const Entry> kept) {
   const std::vector<Entry> copy(kept.begin(), kept.end());  // it may be a view of the entries
-  is_dense_ = false;
-  only_entries_ = true;
   clear_entries();
-  for (const Entry& entry : copy) insert(entry.token, entry.score);
+  is_dense_ = static_cast<int64_t>(copy.size()) * kDenseShare > vocab_size_;
+  only_entries_ = !is_dense_;
+  if (is_dense_) dense_.assign(static_cast<std::size_t>(vocab_size_), kImpossible);
+  for (const Entry& entry : copy) set(entry.token, entry.score);
+}
+
+void RowScores::list_possible(std::vector<Entry>& possible) const {
+  possible.clear();
+  if (!is_dense_ && only_entries_) {
+    std::copy_if(entries_.begin(), entries_.end(), std::back_inserter(possible),
+                 [](const Entry& entry) { return entry.score > kImpossible; });
+    std::sort(possible.begin(), possible.end(), [](const Entry& a, const Entry& b) { return a.token < b.token; });
+    return;
+  }
+  for (int32_t token = 0; token < vocab_size_; ++token) {
+    const float score = get(token);
+    if (score > kImpossible) possible.push_back({token, score});
+  }
 }
 
 std::span<float> RowScores::dense() {

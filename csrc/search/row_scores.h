@@ -25,6 +25,8 @@ class RowScores {
   void set(int32_t token, float score);
   /// Every token that was not kept becomes impossible (-inf); each is named once.
   void keep_only(std::span<const Entry> kept);
+  /// Puts the possible tokens (score above -inf) into `possible`, ascending.
+  void list_possible(std::vector<Entry>& possible) const;
   /// All scores written down, to be read and changed.
   std::span<float> dense();
 
@@ -33,6 +35,7 @@ class RowScores {
   bool only_entries() const { return only_entries_; }
   /// The tokens that were changed or kept, in no order. Only while not dense.
   std::span<const Entry> entries() const { return entries_; }
+  std::span<const float> values() const { return dense_; }  // (vocab_size), only while dense
   bool has_entry(int32_t token) const { return find(token) >= 0; }
 
   /// The log-probability of the model itself.

@@ -21,7 +21,9 @@ constexpr int64_t kSpare = 16;
 }  // namespace
 
 RowSelection::RowSelection(const SearchOptions& options, bool normalised)
-    : normalised_(normalised), processors_(make_processors(options)) {
+    : normalised_(normalised),
+      accepts_invalid_(options.processors.remove_invalid_values),
+      processors_(make_processors(options)) {
   for (const auto& processor : processors_) needs_ids_ = needs_ids_ || processor->needs_ids();
 }
 
@@ -35,43 +37,85 @@ void RowSelection::read(const float* logits, int64_t vocab_size, int64_t width, 
   scores_.resize(static_cast<std::size_t>(count * stride_));
   tokens_.resize(static_cast<std::size_t>(count * stride_));
   normalizers_.resize(static_cast<std::size_t>(2 * count));
-  if (row_scores_.size() < rows.size()) row_scores_.resize(rows.size());
   const int64_t grain = std::max<int64_t>(1, kLogitsPerChunk / vocab_size);
   parallel_for(count, grain, [&](int64_t begin, int64_t end) {
     kernels().log_softmax_topk(logits + begin * vocab_size, end - begin, vocab_size, vocab_size, stride_, nullptr,
                                scores_.data() + begin * stride_, tokens_.data() + begin * stride_,
                                normalizers_.data() + 2 * begin);
   });
-  for (int64_t row = 0; row < count; ++row) {
-    const RowContext& context = rows[static_cast<std::size_t>(row)];
-    if (!context.is_forced && std::isnan(scores_[static_cast<std::size_t>(row * stride_)])) {
-      throw std::invalid_argument("logits of sentence " + std::to_string(context.sentence) + " (row " +
-                                  std::to_string(row) + ") contain NaN, +inf or no finite value");
-    }
-  }
-  const auto process_rows = [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const RowContext& context = rows[static_cast<std::size_t>(row)];
-      if (!context.is_forced) process(row, context);
-    }
-  };
-  if (!processors_.empty()) parallel_for(count, grain, process_rows);
+  if (!accepts_invalid_) check(rows);
+  if (!processors_.empty()) process(rows, grain);
   for (int64_t row = 0; add != nullptr && row < count; ++row) {
     for (int64_t rank = 0; rank < width_; ++rank) scores_[static_cast<std::size_t>(row * stride_ + rank)] += add[row];
   }
 }
 
-void RowSelection::process(int64_t row, const RowContext& context) {
-  RowScores& scores = row_scores_[static_cast<std::size_t>(row)];
-  const float* normalizer = normalizers_.data() + 2 * row;
-  scores.reset(logits_ + row * vocab_size_, vocab_size_, normalised_, normalizer[0], normalizer[1]);
-  for (const auto& processor : processors_) {
-    if (processor->active(context)) processor->apply(scores, context);
+void RowSelection::check(std::span<const RowContext> rows) const {
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    if (!rows[row].is_forced && std::isnan(scores_[row * static_cast<std::size_t>(stride_)])) {
+      throw std::invalid_argument("logits of sentence " + std::to_string(rows[row].sentence) + " (row " +
+                                  std::to_string(row) + ") contain NaN, +inf or no finite value");
+    }
   }
-  if (!scores.only_entries() && scores.entries().empty()) return;
+}
+
+float RowSelection::log_probability(int64_t row, int64_t token) const {
+  const auto index = static_cast<std::size_t>(2 * row);
+  const float value = (logits_[row * vocab_size_ + token] - normalizers_[index]) - normalizers_[index + 1];
+  return std::isnan(value) ? 0.0F : value;
+}
+
+void RowSelection::process(std::span<const RowContext> rows, int64_t grain) {
+  if (row_scores_.size() < rows.size()) row_scores_.resize(rows.size());
+  std::vector<ScoredRow> scored;
+  std::vector<int64_t> live;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    if (rows[row].is_forced) continue;
+    live.push_back(static_cast<int64_t>(row));
+    scored.push_back({&row_scores_[row], &rows[row]});
+    const int64_t at = static_cast<int64_t>(row) * vocab_size_;
+    row_scores_[row].reset(logits_ + at, vocab_size_, normalised_, normalizers_[2 * row], normalizers_[2 * row + 1]);
+  }
+  const auto count = static_cast<int64_t>(scored.size());
+  if (count == 0) return;
+  for (std::size_t first = 0; first < processors_.size();) {
+    if (processors_[first]->whole_step()) {
+      processors_[first++]->apply_step(scored);
+      continue;
+    }
+    std::size_t last = first;
+    while (last < processors_.size() && !processors_[last]->whole_step()) ++last;
+    parallel_for(count, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const ScoredRow& row = scored[static_cast<std::size_t>(i)];
+        for (std::size_t p = first; p < last; ++p) {
+          if (processors_[p]->active(*row.context)) processors_[p]->apply(*row.scores, *row.context);
+        }
+      }
+    });
+    first = last;
+  }
+  parallel_for(count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) list_best(live[static_cast<std::size_t>(i)]);
+  });
+}
+
+void RowSelection::list_best(int64_t row) {
+  const RowScores& scores = row_scores_[static_cast<std::size_t>(row)];
   std::vector<Candidate> best;
-  if (!scores.only_entries()) collect_unchanged(row, scores, best);
-  for (const RowScores::Entry& entry : scores.entries()) best.push_back({entry.score, row, entry.token});
+  if (scores.is_dense()) {
+    const auto width = static_cast<std::size_t>(width_);
+    std::vector<float> values(width);
+    std::vector<int64_t> tokens(width);
+    kernels().log_softmax_topk(scores.values().data(), 1, vocab_size_, vocab_size_, width_, nullptr, values.data(),
+                               tokens.data(), nullptr);
+    for (const int64_t token : tokens) best.push_back({scores.get(static_cast<int32_t>(token)), row, token});
+  } else if (!scores.only_entries() && scores.entries().empty()) {
+    return;  // nothing was changed
+  } else {
+    if (!scores.only_entries()) collect_unchanged(row, scores, best);
+    for (const RowScores::Entry& entry : scores.entries()) best.push_back({entry.score, row, entry.token});
+  }
   std::sort(best.begin(), best.end(), [](const Candidate& a, const Candidate& b) {
     return a.score != b.score ? a.score > b.score : a.token < b.token;
   });

@@ -35,19 +35,26 @@ class RowSelection {
     const auto index = static_cast<std::size_t>(row * stride_ + rank);
     return {scores_[index], row, tokens_[index]};
   }
-  /// What the model itself gives a token: its log-softmax before any processor.
-  float log_probability(int64_t row, int64_t token) const {
-    const auto index = static_cast<std::size_t>(2 * row);
-    return (logits_[row * vocab_size_ + token] - normalizers_[index]) - normalizers_[index + 1];
+  /// The score of any token of a row, what was to be added not included.
+  float score(int64_t row, int32_t token) const {
+    return processors_.empty() ? log_probability(row, token) : scores(row).get(token);
   }
+  /// What the model itself gives a token: its log-softmax before any processor; 0 where its logits are invalid.
+  float log_probability(int64_t row, int64_t token) const;
+  /// All scores of a row as the processors left them; only where there are processors.
+  const RowScores& scores(int64_t row) const { return row_scores_[static_cast<std::size_t>(row)]; }
 
  private:
-  /// Runs the processors of one row and lists its best tokens anew.
-  void process(int64_t row, const RowContext& context);
+  /// Throws for a row that has no valid score.
+  void check(std::span<const RowContext> rows) const;
+  /// Runs the processors over the rows that are not forced, and lists their best tokens anew.
+  void process(std::span<const RowContext> rows, int64_t grain);
+  void list_best(int64_t row);
   /// The best tokens without an entry in `scores`, at least `width` of them if there are so many.
   void collect_unchanged(int64_t row, const RowScores& scores, std::vector<Candidate>& best) const;
 
   const bool normalised_;
+  const bool accepts_invalid_;
   const ProcessorList processors_;
   bool needs_ids_ = false;
   const float* logits_ = nullptr;

@@ -6,7 +6,10 @@
 #include <utility>
 
 #include "search/beam.h"
+#include "search/constrained_beam.h"
 #include "search/greedy.h"
+#include "search/sample.h"
+#include "search/sampling.h"
 
 namespace fastseq {
 
@@ -17,8 +20,8 @@ Search::Search(int64_t batch_size, const SearchOptions& options, std::span<const
   for (int64_t sentence = 0; sentence < batch_size; ++sentence) {
     const std::vector<int32_t>* prefix = options_.prefix(original(sentence));
     prompt_lengths_.push_back(prefix == nullptr ? 1 : 1 + static_cast<int64_t>(prefix->size()));
-    if (max_length(sentence) == prompt_length(sentence)) {
-      finish(sentence, {Hypothesis{prefix == nullptr ? std::vector<int32_t>{} : *prefix, 0.0F, false}});
+    if (max_length(sentence) == 1) {
+      finish(sentence, {Hypothesis{}});
     } else {
       add_row(options_.start_id, sentence, sentence);
     }
@@ -44,6 +47,11 @@ void Search::advance(const float* logits, int64_t rows, int64_t vocab_size) {
   ++length_;
   extend();
   if (trace_ != nullptr) trace_step();
+}
+
+double Search::random(int64_t sentence, int64_t stream, int64_t number) const {
+  return uniform(options_.seed(original(sentence)), static_cast<uint64_t>(stream), static_cast<uint64_t>(length_),
+                 static_cast<uint64_t>(number));
 }
 
 void Search::describe_rows() {
@@ -111,7 +119,7 @@ void Search::stop() {
   for (int64_t row = 0; row < static_cast<int64_t>(ids_.size());) {
     const int64_t sentence = sentences_[static_cast<std::size_t>(row)];
     std::vector<Hypothesis> hypotheses = trace_->ended(sentence);
-    const float power = length_ > prompt_length(sentence) ? divisor(sentence) : 1.0F;
+    const float power = divisor(sentence);
     for (; row < static_cast<int64_t>(ids_.size()) && sentences_[static_cast<std::size_t>(row)] == sentence; ++row) {
       const LastRow last{length_ - 1, row, row_sum(row)};
       hypotheses.push_back({trace_->read_tokens(last), last.sum / power, false, last});
@@ -127,8 +135,12 @@ void Search::stop() {
 
 std::unique_ptr<Search> make_search(int64_t batch_size, const SearchOptions& options,
                                     std::span<const int64_t> originals) {
-  if (options.num_beams == 1) return std::make_unique<GreedySearch>(batch_size, options, originals);
-  return std::make_unique<BeamSearch>(batch_size, options, originals);
+  if (!options.force_words_ids.empty()) return std::make_unique<ConstrainedBeamSearch>(batch_size, options, originals);
+  if (options.num_beams > 1 || options.return_alternatives) {
+    return std::make_unique<BeamSearch>(batch_size, options, originals);
+  }
+  if (options.sampling.do_sample) return std::make_unique<SampleSearch>(batch_size, options, originals);
+  return std::make_unique<GreedySearch>(batch_size, options, originals);
 }
 
 }  // namespace fastseq

@@ -14,6 +14,7 @@
 // batch when its search ends.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -85,6 +86,10 @@ class Search {
   /// Notes that a hypothesis ended in `row` of this step by writing `token` (kNoToken: without writing one).
   LastRow ended(int64_t row, float sum, float score, bool finished, int64_t token);
 
+  /// What the caller calls a sentence.
+  int64_t original(int64_t sentence) const {
+    return originals_.empty() ? sentence : originals_[static_cast<std::size_t>(sentence)];
+  }
   /// Tokens that the next step must have, the start token and the prefix, and may have.
   int64_t prompt_length(int64_t sentence) const { return prompt_lengths_[static_cast<std::size_t>(sentence)]; }
   int64_t max_length(int64_t sentence) const {
@@ -97,8 +102,16 @@ class Search {
   }
   /// In extend(): what the sum of a sentence's log-probabilities is divided by after this step, or `ago` steps ago.
   float divisor(int64_t sentence, int64_t ago = 0) const {
-    return length_divisor(length_ - ago - prompt_length(sentence), options_.length_penalty);
+    return length_divisor(scored_length(sentence, length_ - ago), options_.length_penalty);
   }
+  /// How many of `length` tokens count in the score: not the start token, and the prefix only by CTranslate2's rules.
+  int64_t scored_length(int64_t sentence, int64_t length) const {
+    const int64_t given = options_.preset == Preset::kCTranslate2 ? 1 : prompt_length(sentence);
+    return std::max<int64_t>(0, length - given);
+  }
+
+  /// In extend(): a number in (0, 1) that depends on the sentence's seed, the step and the arguments only.
+  double random(int64_t sentence, int64_t stream, int64_t number) const;
 
   int64_t previous_rows() const { return static_cast<int64_t>(previous_sentences_.size()); }
   int64_t previous_sentence(int64_t row) const { return previous_sentences_[static_cast<std::size_t>(row)]; }
@@ -108,9 +121,6 @@ class Search {
   int64_t length_ = 1;  // tokens of every live row, with the start token; extend() sees the new length
 
  private:
-  int64_t original(int64_t sentence) const {
-    return originals_.empty() ? sentence : originals_[static_cast<std::size_t>(sentence)];
-  }
   /// Fills contexts_ for the live rows.
   void describe_rows();
 
@@ -129,7 +139,8 @@ class Search {
   void trace_step();
 };
 
-/// GreedySearch for one beam, BeamSearch for more.
+/// GreedySearch or SampleSearch for one beam, BeamSearch for more and for alternatives, ConstrainedBeamSearch where
+/// phrases have to occur.
 std::unique_ptr<Search> make_search(int64_t batch_size, const SearchOptions& options,
                                     std::span<const int64_t> originals = {});
 

@@ -53,6 +53,16 @@ inline F32 load_partial(const float* from, int64_t count, float fill = 0.0f) {
 }
 inline void store_partial(float* to, F32 a, int64_t count) { _mm256_maskstore_ps(to, first_lanes(count), a.v); }
 
+/// bfloat16 numbers from the lower or the upper halves of words: the upper half of a float is the same number in it.
+inline F32 load_low_halves(const uint32_t* from) {
+  const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(words, 16))};
+}
+inline F32 load_high_halves(const uint32_t* from) {
+  const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return {_mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32(static_cast<int>(0xffff0000))))};
+}
+
 /// Of sixteen lanes: j and j + 8, then j + 4, j + 2, j + 1.
 inline float reduce_add(const F32* part) {
   const __m256 eight = _mm256_add_ps(part[0].v, part[1].v);

@@ -57,6 +57,15 @@ inline F32 load_partial(const float* from, int64_t count, float fill = 0.0f) {
 }
 inline void store_partial(float* to, F32 a, int64_t count) { _mm512_mask_storeu_ps(to, first_lanes(count), a.v); }
 
+/// bfloat16 numbers from the lower or the upper halves of words: the upper half of a float is the same number in it.
+inline F32 load_low_halves(const uint32_t* from) {
+  return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, _mm512_loadu_si512(from), 16))};
+}
+inline F32 load_high_halves(const uint32_t* from) {
+  const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000));
+  return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(from), upper))};
+}
+
 template <int Half>
 inline __m256 half(F32 a) {
   return _mm512_maskz_extractf32x8_ps(0xff, a.v, Half);

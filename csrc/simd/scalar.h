@@ -82,6 +82,23 @@ inline void store_partial(float* to, F32 v, int64_t count) {
   for (int i = 0; i < kLanes && i < count; ++i) to[i] = v.lane[i];
 }
 
+/// bfloat16 numbers from the lower or the upper halves of words: the upper half of a float is the same number in it.
+inline F32 from_bits(const uint32_t* bits) {
+  F32 r;
+  std::memcpy(r.lane, bits, sizeof r.lane);
+  return r;
+}
+inline F32 load_low_halves(const uint32_t* from) {
+  uint32_t bits[kLanes];
+  for (int i = 0; i < kLanes; ++i) bits[i] = from[i] << 16;
+  return from_bits(bits);
+}
+inline F32 load_high_halves(const uint32_t* from) {
+  uint32_t bits[kLanes];
+  for (int i = 0; i < kLanes; ++i) bits[i] = from[i] & 0xffff0000u;
+  return from_bits(bits);
+}
+
 /// Of sixteen lanes: j and j + 8, then j + 4, j + 2, j + 1.
 inline float reduce_add(const F32* part) {
   const F32 four = add(add(part[0], part[2]), add(part[1], part[3]));

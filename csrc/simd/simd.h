@@ -21,8 +21,10 @@
 
 #if defined(_MSC_VER)
 #define FASTSEQ_ALWAYS_INLINE __forceinline
+#define FASTSEQ_NOINLINE __declspec(noinline)
 #else
 #define FASTSEQ_ALWAYS_INLINE inline __attribute__((always_inline))
+#define FASTSEQ_NOINLINE __attribute__((noinline))
 #endif
 
 namespace fastseq {

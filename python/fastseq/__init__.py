@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from fastseq._backend import get_num_threads, set_num_threads, show_config, use_backend
     from fastseq.models import Ensemble, load_model, save_model
     from fastseq.pipelines import pipeline
+    from fastseq.pipelines.semantic_index import SemanticIndex
+    from fastseq.pipelines.sentence_encoder import SentenceEncoder
     from fastseq.search import Generation, GenerationConfig, Hypothesis, beam_search, greedy_search, stream_search
+    from fastseq.text import load_tokenizer
 
 __version__ = "0.1.0"
 
@@ -23,11 +26,14 @@ __all__ = [
     "Generation",
     "GenerationConfig",
     "Hypothesis",
+    "SemanticIndex",
+    "SentenceEncoder",
     "beam_search",
     "functional",
     "get_num_threads",
     "greedy_search",
     "load_model",
+    "load_tokenizer",
     "nn",
     "pipeline",
     "reference",
@@ -51,6 +57,9 @@ _ORIGIN = {
     "load_model": "fastseq.models",
     "save_model": "fastseq.models",
     "pipeline": "fastseq.pipelines",
+    "SemanticIndex": "fastseq.pipelines.semantic_index",
+    "SentenceEncoder": "fastseq.pipelines.sentence_encoder",
+    "load_tokenizer": "fastseq.text",
     "get_num_threads": "fastseq._backend",
     "set_num_threads": "fastseq._backend",
     "show_config": "fastseq._backend",

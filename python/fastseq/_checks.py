@@ -17,10 +17,13 @@ Ints: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = "NDArray[np.bool_] | Floats"
 
 __all__ = [
+    "COMPUTE_TYPES",
     "Floats",
     "Ints",
     "Mask",
     "choice",
+    "compute_type",
+    "expect_int8_size",
     "expect_rank",
     "expect_shape",
     "float32_only",
@@ -36,6 +39,8 @@ __all__ = [
     "shaped_floats",
 ]
 
+COMPUTE_TYPES = ("float32", "bfloat16", "int8")
+_MOST_INT8_INPUTS = 133_144  # times 127 * 127 it is the largest below 2^31
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -194,6 +199,17 @@ def choice(where: str, name: str, value: Any, choices: Sequence[str]) -> str:
         wanted = " or ".join(map(repr, choices))
         raise ValueError(f"{where}: {name} is {value!r}; expected {wanted}")
     return value
+
+
+def compute_type(where: str, value: Any) -> str:
+    """Return what the weights of dense and recurrent layers are computed in."""
+    return choice(where, "compute_type", value, COMPUTE_TYPES)
+
+
+def expect_int8_size(where: str, compute_type: str, in_features: int) -> None:
+    """ValueError if 32-bit sums of so many int8 products could overflow."""
+    if compute_type == "int8" and in_features > _MOST_INT8_INPUTS:
+        raise ValueError(f"{where}: I is {in_features}; compute_type 'int8' takes at most {_MOST_INT8_INPUTS}")
 
 
 def float32_only(where: str, compute_type: str) -> None:

@@ -20,11 +20,11 @@ namespace {
 /// The options of a search, as far as they must fit the model.
 SearchOptions options_for(const Seq2Seq& model, const py::dict& options, int64_t batch_size) {
   const SearchOptions parsed = parse_search_options(options);
+  check_options(parsed, batch_size);
   if (parsed.start_id >= model.target_vocab_size()) {
     throw std::invalid_argument("start_id is " + std::to_string(parsed.start_id) + "; expected an id below " +
                                 std::to_string(model.target_vocab_size()));
   }
-  check_options(parsed, batch_size);
   const int64_t longest = parsed.longest_length();
   if (model.max_positions() > 0 && longest - 1 > model.max_positions()) {
     throw std::invalid_argument("max_length is " + std::to_string(longest) + "; the model has positions for " +

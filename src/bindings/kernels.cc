@@ -114,6 +114,27 @@ py::tuple log_softmax_topk(const FloatArray& logits, int64_t k, const OptionalFl
   return py::make_tuple(values, indices);
 }
 
+/// Always without the offset that some instruction sets store activations with.
+py::tuple quantize_rows(const FloatArray& input) {
+  require_shape(input, "input", {kAny, kAny});
+  const int64_t rows = input.shape(0), size = input.shape(1);
+  py::array_t<int8_t> values({rows, size});
+  FloatArray scales(rows);
+  const float* from = input.data();
+  int8_t* to = values.mutable_data();
+  float* scale = scales.mutable_data();
+  for_rows(rows, size, [&](int64_t row, int64_t count) {
+    QuantizeArgs args;
+    args.input = from + row * size;
+    args.rows = count;
+    args.size = args.input_stride = args.output_stride = args.padded_size = size;
+    args.output = to + row * size;
+    args.scales = scale + row;
+    kernels().quantize_rows(args);
+  });
+  return py::make_tuple(values, scales);
+}
+
 FloatArray embedding(const Int64Array& ids, const FloatArray& weight) {
   require_shape(ids, "ids", {kAny});
   require_shape(weight, "weight", {kAny, kAny});
@@ -164,6 +185,7 @@ void register_kernels(py::module_& m) {
   m.def("layer_norm", &layer_norm, arg("input"), arg("weight").none(true), arg("bias").none(true), arg("eps"));
   m.def("rms_norm", &rms_norm, arg("input"), arg("weight").none(true), arg("eps"));
   m.def("log_softmax_topk", &log_softmax_topk, arg("logits"), arg("k"), arg("add").none(true));
+  m.def("quantize_rows", &quantize_rows, arg("input"));
   m.def("embedding", &embedding, arg("ids"), arg("weight"));
   register_attention(m);
 }

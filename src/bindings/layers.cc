@@ -2,13 +2,16 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <numeric>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "array.h"
+#include "compute_type.h"
 #include "layers/linear.h"
 #include "layers/recurrent.h"
 #include "recurrent_weights.h"
@@ -20,13 +23,14 @@ using OptionalFloats = std::optional<FloatArray>;
 
 class PyLinear {
  public:
-  PyLinear(const FloatArray& weight, const OptionalFloats& bias) {
+  PyLinear(const FloatArray& weight, const OptionalFloats& bias, const std::string& compute_type) {
     require_shape(weight, "weight", {kAny, kAny});
     if (bias) require_shape(*bias, "bias", {weight.shape(0)});
+    const ComputeType type = parse_compute_type(compute_type);
     const float *w = weight.data(), *b = data_or_null(bias);
     const int64_t out_features = weight.shape(0), in_features = weight.shape(1);
     py::gil_scoped_release release;
-    linear_ = Linear(w, b, out_features, in_features);
+    linear_ = Linear(w, b, out_features, in_features, type);
   }
 
   FloatArray forward(const FloatArray& input) const {
@@ -46,11 +50,12 @@ class PyLinear {
 
 class PyRecurrent {
  public:
-  PyRecurrent(const std::string& cell, const std::vector<RecurrentArrays>& weights, bool bidirectional) {
+  PyRecurrent(const std::string& cell, const std::vector<RecurrentArrays>& weights, bool bidirectional,
+              bool residual = false) {
     const auto checked = check_recurrent(cell, weights, bidirectional);
     py::gil_scoped_release release;
     recurrent_ = std::make_unique<Recurrent>(checked.cell, checked.weights, checked.input_size, checked.hidden_size,
-                                             bidirectional);
+                                             bidirectional, residual);
   }
 
   py::tuple forward(const FloatArray& input, const Int64Array& offsets, const OptionalFloats& h0,
@@ -77,7 +82,82 @@ class PyRecurrent {
     return py::make_tuple(output, h_n, c_n);
   }
 
+  /// One time step of B rows.
+  py::tuple step(const FloatArray& input, const OptionalFloats& h0, const OptionalFloats& c0) const {
+    const Recurrent& layer = *recurrent_;
+    if (layer.num_directions() > 1) throw std::invalid_argument("a bidirectional layer takes no single steps");
+    require_shape(input, "input", {kAny, layer.input_size()});
+    const int64_t rows = input.shape(0);
+    if (h0) require_shape(*h0, "h0", {layer.num_layers(), rows, layer.hidden_size()});
+    if (c0) require_shape(*c0, "c0", {layer.num_layers(), rows, layer.hidden_size()});
+    FloatArray output({input.shape(0), static_cast<py::ssize_t>(layer.output_size())});
+    const auto [h_n, c_n] = take_step(input.data(), rows, data_or_null(h0), data_or_null(c0), output.mutable_data());
+    return py::make_tuple(output, h_n, c_n);
+  }
+
+  /// What the layer returns for one time step, on the shortest way: for arrays just as the kernels take them. None for
+  /// all else, which goes the longer way with its checks and messages.
+  py::object one_step(const py::handle input, const py::handle hx, bool batch_first) const {
+    const Recurrent& layer = *recurrent_;
+    if (layer.num_directions() > 1 || !is_plain(input)) return py::none();
+    const auto x = py::reinterpret_borrow<FloatArray>(input);
+    if (x.ndim() != 3 || x.shape(batch_first ? 1 : 0) != 1 || x.shape(2) != layer.input_size()) return py::none();
+    const int64_t rows = x.shape(batch_first ? 0 : 1);
+    const bool has_cell = layer.cell() == Cell::kLstm;
+    const float* first[2] = {};
+    if (!hx.is_none()) {
+      if (has_cell && (!PyTuple_CheckExact(hx.ptr()) || PyTuple_GET_SIZE(hx.ptr()) != 2)) return py::none();
+      for (int i = 0; i < (has_cell ? 2 : 1); ++i) {
+        const py::handle state = has_cell ? py::handle(PyTuple_GET_ITEM(hx.ptr(), i)) : hx;
+        if (!is_plain(state)) return py::none();
+        const auto array = py::reinterpret_borrow<FloatArray>(state);
+        if (array.ndim() != 3 || array.shape(0) != layer.num_layers() || array.shape(1) != rows ||
+            array.shape(2) != layer.hidden_size()) {
+          return py::none();
+        }
+        first[i] = array.data();
+      }
+    }
+    FloatArray output(std::array<py::ssize_t, 3>{x.shape(0), x.shape(1), layer.output_size()});
+    const auto [h_n, c_n] = take_step(x.data(), rows, first[0], first[1], output.mutable_data());
+    if (has_cell) return py::make_tuple(output, py::make_tuple(h_n, c_n));
+    return py::make_tuple(output, h_n);
+  }
+
  private:
+  /// Whether it is an array (and no subclass) of aligned floats in C order.
+  static bool is_plain(const py::handle object) {
+    return reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())) ==
+               reinterpret_cast<PyObject*>(py::detail::npy_api::get().PyArray_Type_) &&
+           FloatArray::check_(object) &&
+           (py::detail::array_proxy(object.ptr())->flags & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
+  }
+
+  /// Last states from the first ones (null for zeros), and the output (rows, output_size).
+  std::pair<FloatArray, OptionalFloats> take_step(const float* input, int64_t rows, const float* h0, const float* c0,
+                                                  float* output) const {
+    const Recurrent& layer = *recurrent_;
+    const std::array<py::ssize_t, 3> shape{layer.num_layers(), rows, layer.hidden_size()};
+    const auto start = [&](const float* from) {
+      FloatArray state(shape);
+      if (from != nullptr) {
+        std::copy_n(from, state.size(), state.mutable_data());
+      } else {
+        std::fill_n(state.mutable_data(), state.size(), 0.0f);
+      }
+      return state;
+    };
+    FloatArray h_n = start(h0);
+    OptionalFloats c_n;
+    if (layer.cell() == Cell::kLstm) c_n = start(c0);
+    float *h = h_n.mutable_data(), *c = c_n ? c_n->mutable_data() : nullptr;
+    {
+      py::gil_scoped_release release;
+      layer.step(input, rows, h, c, output);
+    }
+    return {std::move(h_n), std::move(c_n)};
+  }
+
   std::unique_ptr<Recurrent> recurrent_;
 };
 
@@ -108,18 +188,20 @@ py::tuple run_cell(const std::string& cell, const FloatArray& input, const Float
 void register_layers(py::module_& m) {
   using py::arg;
   py::class_<PyLinear>(m, "Linear")
-      .def(py::init<const FloatArray&, const OptionalFloats&>(), arg("weight"), arg("bias").none(true))
+      .def(py::init<const FloatArray&, const OptionalFloats&, const std::string&>(), arg("weight"),
+           arg("bias").none(true), arg("compute_type") = "float32")
       .def("forward", &PyLinear::forward, arg("input"));
   py::class_<PyRecurrent>(m, "Recurrent")
-      .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool>(), arg("cell"), arg("weights"),
-           arg("bidirectional"))
-      .def("forward", &PyRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true), arg("c0").none(true));
+      .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool, bool>(), arg("cell"), arg("weights"),
+           arg("bidirectional"), arg("residual") = false)
+      .def("forward", &PyRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true), arg("c0").none(true))
+      .def("step", &PyRecurrent::step, arg("input"), arg("h0").none(true), arg("c0").none(true))
+      .def("one_step", &PyRecurrent::one_step, arg("input"), arg("hx").none(true), arg("batch_first"));
   m.def(
       "linear",
-      [](const FloatArray& input, const FloatArray& weight, const OptionalFloats& bias) {
-        return PyLinear(weight, bias).forward(input);
-      },
-      arg("input"), arg("weight"), arg("bias").none(true));
+      [](const FloatArray& input, const FloatArray& weight, const OptionalFloats& bias,
+         const std::string& compute_type) { return PyLinear(weight, bias, compute_type).forward(input); },
+      arg("input"), arg("weight"), arg("bias").none(true), arg("compute_type") = "float32");
   m.def(
       "rnn_cell",
       [](const FloatArray& input, const FloatArray& hx, const FloatArray& weight_ih, const FloatArray& weight_hh,

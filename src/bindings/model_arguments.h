@@ -1,15 +1,61 @@
-// What the bindings of models share: token ids, and running without the GIL.
+// What the bindings of models share: configurations, tensors, token ids, and running without the GIL.
 #pragma once
 
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
+#include <memory>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "array.h"
 #include "models/seq2seq.h"
+#include "models/tensors.h"
 #include "runtime/cancel.h"
+#include "search_options.h"
 
 namespace fastseq::bindings {
+
+template <typename T>
+T read(const py::dict& config, const char* key) {
+  return read_entry<T>(config, "config", key);
+}
+
+inline int64_t positive(const py::dict& config, const char* key) {
+  const auto value = read<int64_t>(config, key);
+  if (value < 1) throw std::invalid_argument(std::string("config: ") + key + " must be at least 1");
+  return value;
+}
+
+template <typename Enum>
+Enum choice(const py::dict& config, const char* key, std::initializer_list<std::pair<const char*, Enum>> names) {
+  const auto given = read<std::string>(config, key);
+  std::string known;
+  for (const auto& [name, value] : names) {
+    if (given == name) return value;
+    known += std::string(known.empty() ? "" : ", ") + name;
+  }
+  throw std::invalid_argument(std::string("config: ") + key + " is '" + given + "'; expected one of " + known);
+}
+
+/// Tensors of a mapping from names to arrays; each is taken from it when the model asks, and let go when it is packed.
+inline TensorMap tensor_map(const py::object& tensors) {
+  std::set<std::string> names;
+  for (const py::handle name : tensors) names.insert(name.cast<std::string>());
+  return TensorMap(std::move(names), [tensors](const std::string& name) {
+    py::gil_scoped_acquire gil;
+    const auto let_go = [](FloatArray* array) {
+      py::gil_scoped_acquire gil;
+      delete array;
+    };
+    const py::object value = tensors[py::str(name)];
+    const std::shared_ptr<FloatArray> array(new FloatArray(value.cast<FloatArray>()), let_go);
+    Tensor tensor{array->data(), {}, array};
+    for (py::ssize_t i = 0; i < array->ndim(); ++i) tensor.shape.push_back(array->shape(i));
+    return tensor;
+  });
+}
 
 inline Ragged ragged(const Int32Array& ids, const Int64Array& offsets, const char* name, int64_t vocab_size,
                      int64_t max_positions) {
@@ -66,6 +112,17 @@ void run_interruptibly(const Work& work) {
     }
   }
   if (cancelled) throw py::error_already_set();
+}
+
+/// Model(config, tensors), built without the GIL; `parse` checks the configuration.
+template <typename Model, typename Config>
+auto model_constructor(Config (*parse)(const py::dict&)) {
+  return py::init([parse](const py::dict& config, const py::object& tensors) {
+    const Config parsed = parse(config);
+    const TensorMap map = tensor_map(tensors);
+    py::gil_scoped_release release;
+    return std::make_unique<Model>(parsed, map);
+  });
 }
 
 }  // namespace fastseq::bindings

@@ -1,41 +1,13 @@
 // Whole models: encoder, decode loop and search run in C++ with the GIL released.
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
+#include <algorithm>
 
-#include <memory>
-
-#include "array.h"
 #include "generation.h"
 #include "model_arguments.h"
 #include "models/recurrent_seq2seq.h"
-#include "models/transformer_seq2seq.h"
 #include "recurrent_weights.h"
-#include "search_options.h"
 
 namespace fastseq::bindings {
 namespace {
-
-template <typename T>
-T read(const py::dict& config, const char* key) {
-  return read_entry<T>(config, "config", key);
-}
-
-int64_t positive(const py::dict& config, const char* key) {
-  const auto value = read<int64_t>(config, key);
-  if (value < 1) throw std::invalid_argument(std::string("config: ") + key + " must be at least 1");
-  return value;
-}
-
-template <typename Enum>
-Enum choice(const py::dict& config, const char* key, std::initializer_list<std::pair<const char*, Enum>> names) {
-  const auto given = read<std::string>(config, key);
-  std::string known;
-  for (const auto& [name, value] : names) {
-    if (given == name) return value;
-    known += std::string(known.empty() ? "" : ", ") + name;
-  }
-  throw std::invalid_argument(std::string("config: ") + key + " is '" + given + "'; expected one of " + known);
-}
 
 RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
   RecurrentSeq2SeqConfig c;
@@ -58,6 +30,8 @@ RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
                                        {"general", AttentionKind::kGeneral}});
   if (c.attention == AttentionKind::kAdditive) c.attention_size = positive(config, "attention_size");
   c.input_feeding = read<bool>(config, "input_feeding");
+  c.combine_activation =
+      choice<Activation>(config, "combine_activation", {{"tanh", Activation::kTanh}, {"none", Activation::kNone}});
   if (c.input_feeding && c.attention == AttentionKind::kNone) {
     throw std::invalid_argument("config: input_feeding needs an attention");
   }
@@ -71,40 +45,6 @@ RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
     throw std::invalid_argument("config: this bridge needs an encoder layer for each decoder layer");
   }
   return c;
-}
-
-TransformerSeq2SeqConfig transformer_config(const py::dict& config) {
-  TransformerSeq2SeqConfig c;
-  c.source_vocab_size = positive(config, "source_vocab_size");
-  c.target_vocab_size = positive(config, "target_vocab_size");
-  c.hidden_size = positive(config, "hidden_size");
-  c.num_heads = positive(config, "num_heads");
-  c.intermediate_size = positive(config, "intermediate_size");
-  c.encoder_num_layers = positive(config, "encoder_num_layers");
-  c.decoder_num_layers = positive(config, "decoder_num_layers");
-  c.activation = choice<Activation>(
-      config, "activation", {{"relu", Activation::kRelu}, {"gelu", Activation::kGelu}, {"silu", Activation::kSilu}});
-  c.norm_first = read<bool>(config, "norm_first");
-  c.learned_positions = choice<bool>(config, "positions", {{"learned", true}, {"sinusoidal", false}});
-  if (c.learned_positions) c.max_positions = positive(config, "max_positions");
-  c.scale_embedding = read<bool>(config, "scale_embedding");
-  c.tie_output = read<bool>(config, "tie_output");
-  c.layer_norm_eps = read<float>(config, "layer_norm_eps");
-  if (c.hidden_size % c.num_heads != 0) {
-    throw std::invalid_argument("config: hidden_size must be a multiple of num_heads");
-  }
-  return c;
-}
-
-TensorMap tensor_map(const py::dict& tensors) {
-  TensorMap map;
-  for (const auto& [name, value] : tensors) {
-    const auto array = value.cast<FloatArray>();
-    Tensor tensor{array.data(), {}};
-    for (py::ssize_t i = 0; i < array.ndim(); ++i) tensor.shape.push_back(array.shape(i));
-    map.add(name.cast<std::string>(), std::move(tensor));
-  }
-  return map;
 }
 
 FloatArray encode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets) {
@@ -143,18 +83,6 @@ py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& 
   return py::make_tuple(logits, attention);
 }
 
-template <typename Model, typename Config>
-void register_model(py::module_& m, const char* name, Config (*parse)(const py::dict&)) {
-  using py::arg;
-  py::class_<Model, Seq2Seq>(m, name).def(py::init([parse](const py::dict& config, const py::dict& tensors) {
-                                            const Config parsed = parse(config);
-                                            const TensorMap map = tensor_map(tensors);
-                                            py::gil_scoped_release release;
-                                            return std::make_unique<Model>(parsed, map);
-                                          }),
-                                          arg("config"), arg("tensors"));
-}
-
 }  // namespace
 
 void register_models(py::module_& m) {
@@ -165,8 +93,8 @@ void register_models(py::module_& m) {
            arg("return_attention") = false)
       .def("score", &score, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"), arg("following"))
       .def("generate", &generate, arg("ids"), arg("offsets"), arg("options"), arg("outputs") = py::none());
-  register_model<RecurrentSeq2Seq>(m, "RecurrentSeq2Seq", recurrent_config);
-  register_model<TransformerSeq2Seq>(m, "TransformerSeq2Seq", transformer_config);
+  py::class_<RecurrentSeq2Seq, Seq2Seq>(m, "RecurrentSeq2Seq")
+      .def(model_constructor<RecurrentSeq2Seq>(recurrent_config), arg("config"), arg("tensors"));
   register_generation(m);
 }
 

@@ -7,8 +7,10 @@ namespace fastseq::bindings {
 void register_runtime(py::module_& m);
 void register_kernels(py::module_& m);
 void register_layers(py::module_& m);
+void register_variants(py::module_& m);
 void register_search(py::module_& m);
 void register_models(py::module_& m);
+void register_transformers(py::module_& m);
 }  // namespace fastseq::bindings
 
 // The module keeps no state that the GIL would have to protect: free-threaded Python may run it as it is.
@@ -17,6 +19,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   fastseq::bindings::register_runtime(m);
   fastseq::bindings::register_kernels(m);
   fastseq::bindings::register_layers(m);
+  fastseq::bindings::register_variants(m);
   fastseq::bindings::register_search(m);
   fastseq::bindings::register_models(m);
+  fastseq::bindings::register_transformers(m);
 }

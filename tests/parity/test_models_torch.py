@@ -107,7 +107,7 @@ def differs(actual: Any, expected: Any, tolerance: float) -> bool:
 def test_reference_in_float64_equals_torch(config: Seq2SeqConfig) -> None:
     tensors = {name: array.astype(np.float64) for name, array in random_tensors(config).items()}
     torch_model = TorchModel(config, tensors)
-    model = getattr(reference, config.backend_class)(vars(config), tensors)
+    model = getattr(reference, config.backend_class)(config.backend_options(), tensors)
     sources, targets = sentences(config, 1)
     offsets, target_offsets = (np.cumsum([0, *map(len, rows)]) for rows in (sources, targets))
     ids, target_ids = (np.concatenate(rows).astype(np.int32) for rows in (sources, targets))

@@ -215,8 +215,8 @@ def test_new_layers_are_initialised_with_the_names_shapes_and_ranges_of_torch(na
 def test_other_modules_are_refused():
     with pytest.raises(TypeError, match=r"LSTM\.from_torch: module is GRU; expected torch\.nn\.LSTM"):
         nn.LSTM.from_torch(torch.nn.GRU(2, 3))
-    with pytest.raises(ValueError, match="proj_size is 2; only 0 is supported"):
-        nn.LSTM.from_torch(torch.nn.LSTM(2, 3, proj_size=2))
+    with pytest.raises(TypeError, match=r"GRUCell\.from_torch: module is LSTMCell; expected torch\.nn\.GRUCell"):
+        nn.GRUCell.from_torch(torch.nn.LSTMCell(2, 3))
     with pytest.raises(ValueError, match="max_norm is 1"):
         nn.Embedding.from_torch(torch.nn.Embedding(2, 3, max_norm=1.0))
     with pytest.raises(ValueError, match="add_bias_kv is True; only False"):

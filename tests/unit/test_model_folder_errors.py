@@ -98,7 +98,8 @@ def test_only_float32_is_computed(folder: Path) -> None:
         (b"[" * 100_000, "is no JSON"),
         (b"9" * 10_000, "is no JSON"),
         (b"[1]", "holds a list; expected an object"),
-        (b"{}", "format is 'None'; expected 'fastseq'"),
+        (b"{}", "model_type is 'None'; expected one of "),
+        (b'{"format": "onnx"}', "format is 'onnx'; expected 'fastseq'"),
         (b'{"format": "fastseq"}', "format_version is None; this fastseq reads 1"),
         (b'{"format": "fastseq", "format_version": 2}', "format_version is 2; this fastseq reads 1"),
         (

@@ -7,9 +7,17 @@
 #include "kernels/kernels.h"
 #include "runtime/cpu.h"
 
+// The families that VNNI makes a difference to.
+#define FASTSEQ_INT8_FAMILIES(isa) \
+  FASTSEQ_FAMILY(matmul_int8, isa) \
+  FASTSEQ_FAMILY(quantize, isa)
+
 #define FASTSEQ_FAMILIES(isa)            \
   FASTSEQ_FAMILY(matmul, isa)            \
+  FASTSEQ_FAMILY(matmul_bf16, isa)       \
+  FASTSEQ_INT8_FAMILIES(isa)             \
   FASTSEQ_FAMILY(recurrent, isa)         \
+  FASTSEQ_FAMILY(cell_update, isa)       \
   FASTSEQ_FAMILY(attention, isa)         \
   FASTSEQ_FAMILY(decode_attention, isa)  \
   FASTSEQ_FAMILY(decoder_attention, isa) \
@@ -27,6 +35,7 @@ FASTSEQ_FAMILIES(avx2)
 #endif
 #if defined(FASTSEQ_HAVE_AVX512)
 FASTSEQ_FAMILIES(avx512)
+FASTSEQ_INT8_FAMILIES(avx512vnni)
 #endif
 #undef FASTSEQ_FAMILY
 
@@ -46,6 +55,11 @@ constexpr InstructionSet kInstructionSets[] = {
 #endif
 #if defined(FASTSEQ_HAVE_AVX512)
     {"avx512", cpu_has_avx512, [](KernelTable& table) { FASTSEQ_FAMILIES(avx512) }},
+    {"avx512vnni", cpu_has_avx512vnni,
+     [](KernelTable& table) {
+       FASTSEQ_FAMILIES(avx512)
+       FASTSEQ_INT8_FAMILIES(avx512vnni)
+     }},
 #endif
 };
 #undef FASTSEQ_FAMILY

@@ -15,19 +15,31 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
+_EPILOG = """\
+examples:
+  fastseq pronounce onomatopoeia
+  fastseq translate --model Helsinki-NLP/opus-mt-en-de < english.txt > german.txt
+  fastseq search --model sentence-transformers/all-MiniLM-L6-v2 manual.txt "how do I stop it?"
+  fastseq info
+  fastseq bench
+"""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all sub-commands; each sets `run`, a function of the parsed arguments."""
-    from fastseq.cli import info, pronounce
+    from fastseq.cli import answer, classify, embed, generate, info, pronounce, search, verify
 
     parser = argparse.ArgumentParser(
         prog="fastseq",
         description="Fast encoder-decoder sequence models on a CPU.",
-        epilog="examples:\n  fastseq pronounce onomatopoeia\n  fastseq info\n  fastseq bench",
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"fastseq {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     pronounce.add_to(commands)
+    for module in (generate, classify, answer, embed, search, verify):
+        module.add_to(commands)
     info.add_to(commands)
     # The benchmark parses its own arguments: see main.
     commands.add_parser("bench", help="time fastseq against NumPy on this machine", add_help=False)

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-__all__ = ["Progress", "read_chunks"]
+__all__ = ["LONGEST_LINE_BYTES", "Progress", "read_byte_lines", "read_chunks"]
 
 _READ_BYTES = 1 << 16
-_LONGEST_LINE_BYTES = 1 << 20
+LONGEST_LINE_BYTES = 1 << 20
 
 
 def read_chunks(stream: IO[bytes], progress: Progress) -> Iterator[list[str]]:
@@ -36,16 +36,32 @@ def read_chunks(stream: IO[bytes], progress: Progress) -> Iterator[list[str]]:
     ValueError
         If a line is longer than a megabyte.
     """
+    for lines in read_byte_lines(stream, progress):
+        if None in lines:
+            raise ValueError(f"a line has more than {LONGEST_LINE_BYTES} bytes; is the input text?")
+        yield [_text(line) for line in lines if line is not None]
+
+
+def read_byte_lines(stream: IO[bytes], progress: Progress) -> Iterator[list[bytes | None]]:
+    """Yield the lines as bytes, None for one that is longer than a megabyte; see `read_chunks`."""
     rest = b""
+    dropping = False  # inside a line that was too long
     while content := stream.read1(_READ_BYTES):  # type: ignore[attr-defined]
         *lines, rest = (rest + content).split(b"\n")
-        if len(rest) > _LONGEST_LINE_BYTES:
-            raise ValueError(f"a line has more than {_LONGEST_LINE_BYTES} bytes; is the input text?")
-        if lines:
-            yield [_text(line) for line in lines]
-        progress.advance(len(content), len(lines))
+        found: list[bytes | None] = list(lines)
+        if found and dropping:
+            del found[0]  # the end of that line
+            dropping = False
+        if dropping:
+            rest = b""
+        elif len(rest) > LONGEST_LINE_BYTES:
+            found.append(None)
+            rest, dropping = b"", True
+        if found:
+            yield found
+        progress.advance(len(content), len(found))
     if rest:
-        yield [_text(rest)]
+        yield [rest]
 
 
 def _text(line: bytes) -> str:

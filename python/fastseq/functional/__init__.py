@@ -13,6 +13,7 @@ from fastseq.functional.attention import (
 from fastseq.functional.cells import gru_cell, lstm_cell, rnn_cell
 from fastseq.functional.dense import embedding, linear
 from fastseq.functional.norm import layer_norm, rms_norm
+from fastseq.functional.quantize import quantize_rows
 from fastseq.functional.softmax import log_softmax, log_softmax_topk, softmax
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "log_softmax_topk",
     "lstm_cell",
     "multiplicative_attention",
+    "quantize_rows",
     "relu",
     "rms_norm",
     "rnn_cell",

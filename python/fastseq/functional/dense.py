@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fastseq import _backend
-from fastseq._checks import Floats, expect_rank, floats, ids, optional_floats
+from fastseq import _backend, _checks
+from fastseq._checks import Floats, expect_int8_size, expect_rank, floats, ids, optional_floats
 
 __all__ = ["embedding", "linear"]
 
 
-def linear(input: Any, weight: Any, bias: Any = None) -> Floats:
+def linear(input: Any, weight: Any, bias: Any = None, *, compute_type: str = "float32") -> Floats:
     """Return x W^T + b.
 
     Parameters
@@ -20,6 +20,9 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Floats:
     weight : (O, I) array_like
     bias : (O,) array_like, optional
         None is zero.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        With "bfloat16" the weight is rounded to it. With "int8" each row of the weight and each row of the input is
+        quantised with its own scale, as `quantize_rows` does.
 
     Returns
     -------
@@ -36,7 +39,8 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Floats:
 
     Notes
     -----
-    Each output is one chain of fused multiply-adds in the order of I that starts from its bias.
+    Each output is one chain of fused multiply-adds in the order of I that starts from its bias; of int8, the exact sum
+    of products of whole numbers, scaled and added to its bias with one rounding.
 
     Examples
     --------
@@ -50,8 +54,10 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Floats:
     if x.ndim == 0 or x.shape[-1] != in_features:
         raise ValueError(f"{where}: input has shape {x.shape}; expected (*, I) = (*, {in_features}) with I from weight")
     b = optional_floats(where, "bias", bias, (out_features,), "(O,)", "with O from weight")
+    kind = _checks.compute_type(where, compute_type)
+    expect_int8_size(where, kind, in_features)
     rows = x.reshape(math.prod(x.shape[:-1]), in_features)
-    result: Floats = _backend.active().linear(rows, w, b)
+    result: Floats = _backend.active().linear(rows, w, b, kind)
     return result.reshape(*x.shape[:-1], out_features)
 
 

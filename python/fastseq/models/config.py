@@ -1,4 +1,4 @@
-"""What every encoder-decoder configuration has, and how one is read from a dictionary and checked."""
+"""What every configuration has, and how one is read from a dictionary and checked."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
-__all__ = ["Seq2SeqConfig"]
+__all__ = ["ModelConfig", "Seq2SeqConfig"]
 
-_Config = TypeVar("_Config", bound="Seq2SeqConfig")
+_Config = TypeVar("_Config", bound="ModelConfig")
 
 # A folder comes from anywhere: sizes beyond these are damage, and would cost memory before anything else notices.
 _LARGEST_SIZE = 2**31 - 1
@@ -17,15 +17,8 @@ _MOST_LAYERS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seq2SeqConfig:
-    """What is common to all encoder-decoder models.
-
-    Parameters
-    ----------
-    source_vocab_size, target_vocab_size : int
-        Number of source and target tokens, special ones included.
-    pad_token_id, bos_token_id, eos_token_id : int
-        Padding, start and end among the target tokens.
+class ModelConfig:
+    """Fields that are checked together, and the shapes of the tensors that follow from them.
 
     Raises
     ------
@@ -34,13 +27,6 @@ class Seq2SeqConfig:
     """
 
     model_type: ClassVar[str]
-    backend_class: ClassVar[str]  # its name in the backends
-
-    source_vocab_size: int
-    target_vocab_size: int
-    pad_token_id: int
-    bos_token_id: int
-    eos_token_id: int
 
     def __post_init__(self) -> None:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -53,11 +39,7 @@ class Seq2SeqConfig:
 
     def _disagreements(self) -> list[str]:
         """What is wrong between fields that are right by themselves."""
-        return [
-            f"{name} is {getattr(self, name)}; expected an id below target_vocab_size = {self.target_vocab_size}"
-            for name in ("pad_token_id", "bos_token_id", "eos_token_id")
-            if getattr(self, name) >= self.target_vocab_size
-        ]
+        return []
 
     @classmethod
     def from_dict(cls: type[_Config], values: dict[str, Any]) -> _Config:
@@ -95,6 +77,52 @@ class Seq2SeqConfig:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {"model_type": self.model_type} | {name: value for name, value in values.items() if value is not None}
 
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every tensor that the model must have, by name."""
+        raise NotImplementedError
+
+    def optional_tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every tensor that the model may have."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seq2SeqConfig(ModelConfig):
+    """What is common to all encoder-decoder models.
+
+    Parameters
+    ----------
+    source_vocab_size, target_vocab_size : int
+        Number of source and target tokens, special ones included.
+    pad_token_id, bos_token_id, eos_token_id : int
+        Padding, start and end among the target tokens.
+
+    Raises
+    ------
+    ValueError
+        If any field is wrong; the message names all of them.
+    """
+
+    backend_class: ClassVar[str]  # its name in the backends
+
+    source_vocab_size: int
+    target_vocab_size: int
+    pad_token_id: int
+    bos_token_id: int
+    eos_token_id: int
+
+    def _disagreements(self) -> list[str]:
+        """What is wrong between fields that are right by themselves."""
+        return super()._disagreements() + [
+            f"{name} is {getattr(self, name)}; expected an id below target_vocab_size = {self.target_vocab_size}"
+            for name in ("pad_token_id", "bos_token_id", "eos_token_id")
+            if getattr(self, name) >= self.target_vocab_size
+        ]
+
+    def backend_options(self) -> dict[str, Any]:
+        """Return what the backends read: every field, None too, as they know no defaults."""
+        return dict(vars(self))
+
     @property
     def memory_size(self) -> int:
         """Width of the encoder's output."""
@@ -109,14 +137,6 @@ class Seq2SeqConfig:
     def position_limit(self) -> int | None:
         """Longest source and longest decoder input, or None for no limit."""
         return None
-
-    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of every tensor that the model must have, by name."""
-        raise NotImplementedError
-
-    def optional_tensor_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of every tensor that the model may have."""
-        return {}
 
 
 def _raise(cls: type, problems: list[str]) -> None:
@@ -141,12 +161,15 @@ def _wrong(name: str, value: Any, annotation: Any) -> str | None:
     if str(get_origin(annotation)) == "typing.Literal":
         choices = get_args(annotation)
         return None if isinstance(value, str) and value in choices else "one of " + ", ".join(choices)
+    if get_origin(annotation) is tuple:
+        texts = isinstance(value, (list, tuple)) and len(value) > 0 and all(isinstance(item, str) for item in value)
+        return None if texts and len(set(value)) == len(value) else "a list of different texts"
     if annotation is bool:
         return None if isinstance(value, bool) else "true or false"
     if annotation is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return None if number and 0 < value < math.inf else "a number above 0"
     least = 0 if name.endswith("_id") else 1
-    most = _MOST_LAYERS if name.endswith("_num_layers") else _LARGEST_SIZE
+    most = _MOST_LAYERS if name.endswith("num_layers") else _LARGEST_SIZE
     whole = isinstance(value, int) and not isinstance(value, bool)
     return None if whole and least <= value <= most else f"a whole number from {least} to {most}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from fastseq import _backend
 from fastseq.models.config import Seq2SeqConfig
@@ -22,10 +22,10 @@ class EnsembleConfig(Seq2SeqConfig):
 
     Parameters
     ----------
-    models : tuple of Seq2SeqConfig
+    models : tuple of Seq2SeqConfig or EncoderDecoderConfig
     """
 
-    model_type = "ensemble"
+    model_type: ClassVar[str] = "ensemble"
     backend_class = "Ensemble"
 
     models: Any
@@ -105,6 +105,8 @@ class Ensemble(Seq2SeqModel):
             models=tuple(model.config for model in members), **{name: getattr(first, name) for name in names}
         )
         self._vocabulary = members[0]._vocabulary
+        self._folder = None
+        self._defaults = members[0]._defaults.within(self._config.position_limit)
         self._backend = members[0].backend
         self._models = members
         functions = _backend.get(self._backend)

@@ -1,4 +1,4 @@
-"""Model folders: config.json, weights (model.safetensors or another published form) and vocab.json."""
+"""Model folders: ours, and those of Hugging Face's families."""
 
 from __future__ import annotations
 
@@ -8,33 +8,44 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastseq.models.config import Seq2SeqConfig
+from fastseq.models.bound import BoundTensors
+from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
+from fastseq.models.config import ModelConfig, Seq2SeqConfig
+from fastseq.models.foreign import read_foreign
+from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
+from fastseq.models.published import FAMILIES, load_published
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
+from fastseq.models.recurrent_stack import RecurrentStackConfig
 from fastseq.models.seq2seq import Seq2SeqModel
 from fastseq.models.tensors import check_tensors
 from fastseq.models.transformer import TransformerSeq2SeqConfig
-from fastseq.text import Vocabulary
-from fastseq.weights import WEIGHT_FILES, find_weights, open_weights, read_floats, write_safetensors
+from fastseq.text import Vocabulary, WordTokenizer
+from fastseq.weights import WEIGHT_FILES, find_weights, open_weights, write_safetensors
 
 __all__ = ["load_model", "save_model"]
 
 FORMAT, FORMAT_VERSION = "fastseq", 1
 CONFIG_FILE, TENSOR_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocab.json"
-_CONFIGS: dict[str, type[Seq2SeqConfig]] = {
-    config.model_type: config for config in (RecurrentSeq2SeqConfig, TransformerSeq2SeqConfig)
+_MODELS: dict[type[ModelConfig], Any] = {
+    RecurrentSeq2SeqConfig: Seq2SeqModel,
+    TransformerSeq2SeqConfig: Seq2SeqModel,
+    RecurrentClassifierConfig: RecurrentClassifier,
+    RecurrentLanguageModelConfig: RecurrentLanguageModel,
 }
+_CONFIGS = {config.model_type: config for config in _MODELS}
 
 
-def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> Seq2SeqModel:
-    """Read a model folder.
+def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> Any:
+    """Read a model folder, ours or one that Hugging Face's transformers has saved, or one file of another toolkit.
 
     Nothing in the folder is run: it may come from anywhere.
 
     Parameters
     ----------
     path : str or path
-        A folder with `config.json`, weights in a form that `fastseq.weights.read_weights` reads and, for models that
-        read text, `vocab.json`.
+        A folder with `config.json` and weights in a form that `fastseq.weights.read_weights` reads. Of a published
+        model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text. Or a
+        file: a `.pt` checkpoint of OpenNMT-py, an `.npz` of Marian.
     compute_type : {"float32"}
         What the model computes in. Weights stored as float16 or bfloat16 are widened, which is exact; float64
         is rounded.
@@ -43,14 +54,16 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
 
     Returns
     -------
-    Seq2SeqModel
+    Seq2SeqModel, EncoderModel, DecoderModel, RecurrentClassifier or RecurrentLanguageModel
+        As `model_type` in the configuration says.
 
     Raises
     ------
     FileNotFoundError
         If the folder or one of its files is missing.
     ValueError
-        If a file is damaged or the files do not agree; the message names the file and everything wrong in it.
+        If the family is not known, a file is damaged or the files do not agree; the message names the file and
+        everything wrong in it.
 
     Examples
     --------
@@ -61,6 +74,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     if compute_type != "float32":
         raise ValueError(f"compute_type is {compute_type!r}; expected 'float32'")
     folder = Path(path)
+    if folder.is_file():
+        return _make(folder, *read_foreign(folder), backend)
     if not folder.is_dir():
         raise FileNotFoundError(f"no model folder {str(folder)!r}")
     weights = find_weights(folder)
@@ -69,20 +84,33 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
         missing += WEIGHT_FILES
     if weights is None or missing:
         raise FileNotFoundError(f"model folder {str(folder)!r} has no {' and no '.join(missing)}")
-    config = _read_config(folder / CONFIG_FILE)
+    values = _read_object(folder / CONFIG_FILE)
+    if "format" not in values or values.get("model_type") in FAMILIES:
+        return load_published(folder, weights, values, _read_object, backend)
+    config = _parse_config(folder / CONFIG_FILE, values)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
-    tensors = read_floats(weights, open_weights(folder))
+    return _make(weights, config, BoundTensors(config, open_weights(folder)), vocabulary, backend, folder)
+
+
+def _make(
+    path: Path,
+    config: ModelConfig,
+    tensors: Mapping[str, Any],
+    vocabulary: Any,
+    backend: str | None,
+    folder: Path | None = None,
+) -> Any:
     try:
-        return Seq2SeqModel(config, tensors, vocabulary, backend)
+        return _MODELS[type(config)](config, tensors, vocabulary, backend, folder=folder)
     except ValueError as error:
-        raise ValueError(f"{weights}: {error}") from None
+        raise ValueError(f"{path}: {error}") from None
 
 
 def save_model(
     path: str | os.PathLike[str],
-    config: Seq2SeqConfig,
+    config: ModelConfig,
     tensors: Mapping[str, Any],
-    vocabulary: Vocabulary | None = None,
+    vocabulary: Vocabulary | WordTokenizer | None = None,
     dtype: str = "float32",
 ) -> None:
     """Write a model folder that `load_model` reads.
@@ -91,10 +119,11 @@ def save_model(
     ----------
     path : str or path
         The folder; it is made if it is not there.
-    config : Seq2SeqConfig
+    config : ModelConfig
     tensors : mapping of str to float array
         Named and shaped as ``config.tensor_shapes()`` says.
-    vocabulary : Vocabulary, optional
+    vocabulary : Vocabulary or WordTokenizer, optional
+        The first for encoder-decoders, the second for the others.
     dtype : {"float32", "float16"}
         What the weights are stored as.
 
@@ -118,13 +147,17 @@ def save_model(
         vocabulary.save(folder / VOCABULARY_FILE)
 
 
-def _read_config(path: Path) -> Seq2SeqConfig:
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} holds a {type(values).__name__}; expected an object")
+    return values
+
+
+def _parse_config(path: Path, values: dict[str, Any]) -> ModelConfig:
     if values.get("format") != FORMAT:
         raise ValueError(f"{path}: format is {str(values.get('format'))[:60]!r}; expected {FORMAT!r}")
     if values.get("format_version") != FORMAT_VERSION:
@@ -140,10 +173,10 @@ def _read_config(path: Path) -> Seq2SeqConfig:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _read_vocabulary(path: Path, config: Seq2SeqConfig) -> Vocabulary | None:
+def _read_vocabulary(path: Path, config: ModelConfig) -> Vocabulary | WordTokenizer | None:
     if not path.is_file():
         return None
-    vocabulary = Vocabulary.read(path)
+    vocabulary = Vocabulary.read(path) if isinstance(config, Seq2SeqConfig) else WordTokenizer.read(path)
     try:
         _check_sizes(vocabulary, config)
     except ValueError as error:
@@ -151,10 +184,16 @@ def _read_vocabulary(path: Path, config: Seq2SeqConfig) -> Vocabulary | None:
     return vocabulary
 
 
-def _check_sizes(vocabulary: Vocabulary, config: Seq2SeqConfig) -> None:
-    for side, tokens, size in (
-        ("source", vocabulary.source, config.source_vocab_size),
-        ("target", vocabulary.target, config.target_vocab_size),
-    ):
+def _check_sizes(vocabulary: Vocabulary | WordTokenizer, config: ModelConfig) -> None:
+    if isinstance(config, Seq2SeqConfig) and isinstance(vocabulary, Vocabulary):
+        sides = [
+            ("source ", vocabulary.source, "source_vocab_size", config.source_vocab_size),
+            ("target ", vocabulary.target, "target_vocab_size", config.target_vocab_size),
+        ]
+    elif isinstance(config, RecurrentStackConfig) and isinstance(vocabulary, WordTokenizer):
+        sides = [("", vocabulary.tokens, "vocab_size", config.vocab_size)]
+    else:
+        raise ValueError(f"vocabulary is a {type(vocabulary).__name__}, which {type(config).__name__} does not take")
+    for side, tokens, field, size in sides:
         if len(tokens) != size:
-            raise ValueError(f"{len(tokens)} {side} tokens; expected {side}_vocab_size = {size}")
+            raise ValueError(f"{len(tokens)} {side}tokens; expected {field} = {size}")

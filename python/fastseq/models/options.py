@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from fastseq.models.config import Seq2SeqConfig
-from fastseq.models.ragged import ragged
-from fastseq.search import GenerationConfig, Outputs
+from fastseq.models.generation import GenerationDefaults
+from fastseq.search import Outputs
+from fastseq.search.inputs import split_inputs
 
-__all__ = ["options_of", "resolve_options"]
+__all__ = ["resolve_options"]
 
 
 def resolve_options(
-    config: Seq2SeqConfig, options: dict[str, Any], prefix: Any, sources: Sequence[Any]
+    config: Any, defaults: GenerationDefaults, options: dict[str, Any]
 ) -> tuple[dict[str, Any], Outputs]:
     """Return the options of the search as the backends take them, and what else is wanted.
 
     Raises
     ------
     TypeError, ValueError
-        If an option or the prefix is wrong, `max_length` is beyond the model's positions, or attention is wanted of a
-        model without.
+        If an option is wrong, `max_length` is beyond the model's positions, or attention is wanted of a model without.
     """
-    outputs, fields = Outputs.split(options)
+    outputs, rest = Outputs.split(options)
+    inputs, fields = split_inputs(rest)
     if outputs.attention and not config.attends:
         raise ValueError("return_attention is asked for; this model has no attention")
-    if prefix is not None:
-        ragged(prefix, None, config.target_vocab_size, "prefix")
+    for b, tokens in enumerate(inputs.get("prefix") or ()):
+        for token in tokens:
+            if not token < config.target_vocab_size:
+                raise ValueError(f"prefix[{b}] has id {token}; expected ids below {config.target_vocab_size}")
+    resolved = defaults.override(fields).resolve(config.target_vocab_size, **inputs)
     limit = config.position_limit
-    defaults = GenerationConfig() if limit is None else GenerationConfig(max_length=min(256, limit + 1))
-    resolved = defaults.override(**fields).resolve(
-        start_id=config.bos_token_id, eos_id=config.eos_token_id, prefix=prefix, encoder_input_ids=sources
-    )
     if limit is not None and resolved["max_length"] > limit + 1:
         raise ValueError(
             f"max_length is {resolved['max_length']}; expected at most {limit + 1}: the model has {limit} positions"
         )
     return resolved, outputs
-
-
-def options_of(options: dict[str, Any], first: int, last: int) -> dict[str, Any]:
-    """Return the resolved options of the sentences from `first` to before `last`."""
-    return options | {name: options[name][first:last] for name in ("prefix", "encoder_input_ids")}

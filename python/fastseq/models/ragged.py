@@ -17,8 +17,9 @@ else:
     except ImportError:  # without the extension modules everything still runs, in Python
         from fastseq.models._ragged_fallback import flatten, token_batches
 
-__all__ = ["Ids", "Offsets", "ragged", "token_batches"]
+__all__ = ["Floats", "Ids", "Offsets", "check_positions", "ragged", "token_batches"]
 
+Floats: TypeAlias = NDArray[np.float32]
 Ids: TypeAlias = NDArray[np.int32]
 Offsets: TypeAlias = NDArray[np.int64]
 
@@ -64,6 +65,13 @@ def ragged(sequences: Any, lengths: Any, vocab_size: int, name: str) -> tuple[Id
             raise ValueError(f"lengths are given; expected them only with a 2-D array, and {name} is a list")
         sequences = [row[:n] for row, n in zip(sequences, _lengths(lengths, array.shape, name), strict=True)]
     return flatten(sequences, vocab_size, name)
+
+
+def check_positions(offsets: Offsets, limit: int | None, name: str) -> None:
+    """Raise ValueError for a sequence that is longer than the model has positions; no limit, or 0, is fine."""
+    for b, length in enumerate(np.diff(offsets) if limit else ()):
+        if length > limit:
+            raise ValueError(f"{name}[{b}] has {length} tokens; expected at most {limit}, the model's positions")
 
 
 def _lengths(lengths: Any, shape: Sequence[int], name: str) -> list[int]:

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastseq import _backend
+from fastseq.models.base import Floats, Model, split
 from fastseq.models.config import Seq2SeqConfig
-from fastseq.models.options import options_of, resolve_options
-from fastseq.models.ragged import Ids, Offsets, ragged
-from fastseq.models.tensors import check_tensors
-from fastseq.search import Generation, Outputs, SearchStream, TargetScores
+from fastseq.models.generation import GenerationDefaults
+from fastseq.models.kinds import EncoderDecoderConfig
+from fastseq.models.options import resolve_options
+from fastseq.models.ragged import Ids, Offsets, check_positions, ragged
+from fastseq.search import Generation, GenerationConfig, Outputs, SearchStream, TargetScores
+from fastseq.search.inputs import of_sentences
 from fastseq.search.stream import OnTokens, run
 from fastseq.text import Vocabulary
 
 __all__ = ["Seq2SeqModel"]
 
-Floats: TypeAlias = NDArray[np.float32]
-
 # Rows that a stream decodes together: enough to use each weight many times, few enough to bound its memory.
 _STREAM_ROWS = 128
 
 
-class Seq2SeqModel:
+class Seq2SeqModel(Model):
     """An encoder-decoder model with its weights.
 
     `load_model` makes one from a folder. A result depends on its own sentence only: on the native backend not a bit of
@@ -35,13 +35,17 @@ class Seq2SeqModel:
 
     Parameters
     ----------
-    config : RecurrentSeq2SeqConfig or TransformerSeq2SeqConfig
+    config : RecurrentSeq2SeqConfig, TransformerSeq2SeqConfig or EncoderDecoderConfig
     tensors : mapping of str to float32 array
         Named and shaped as ``config.tensor_shapes()`` says.
     vocabulary : Vocabulary, optional
         What the ids mean; pipelines need it.
     backend : {"native", "numpy"}, optional
         The active one by default.
+    folder : Path, optional
+        Where it comes from.
+    defaults : GenerationDefaults, optional
+        How it generates unless it is told otherwise.
 
     Raises
     ------
@@ -57,25 +61,37 @@ class Seq2SeqModel:
     ['S', 'P', 'IY1', 'CH']
     """
 
+    task = "text2text-generation"
+
     def __init__(
         self,
-        config: Seq2SeqConfig,
+        config: Seq2SeqConfig | EncoderDecoderConfig,
         tensors: Mapping[str, Any],
         vocabulary: Vocabulary | None = None,
         backend: str | None = None,
+        folder: Path | None = None,
+        defaults: GenerationDefaults | None = None,
     ) -> None:
+        defaults = defaults or GenerationDefaults(GenerationConfig(), config.bos_token_id, (config.eos_token_id,))
+        super().__init__(config, tensors, backend, folder, defaults.within(config.position_limit))
         self._config = config
         self._vocabulary = vocabulary
-        self._backend = _backend.active_name() if backend is None else backend
-        functions = _backend.get(self._backend)
-        self._decoding = functions.Decoding
-        # Every field is there, None too: the backends know no defaults.
-        self._core = getattr(functions, config.backend_class)(vars(config), check_tensors(config, tensors))
+        self._decoding = _backend.get(self._backend).Decoding
 
     @property
-    def config(self) -> Seq2SeqConfig:
+    def config(self) -> Seq2SeqConfig | EncoderDecoderConfig:
         """Sizes and kinds of the parts."""
         return self._config
+
+    @property
+    def model_type(self) -> str:
+        """The family, as Hugging Face names it, or the kind of our own."""
+        return self._config.model_type
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of target ids."""
+        return self._config.target_vocab_size
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -90,19 +106,8 @@ class Seq2SeqModel:
             raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
         return self._vocabulary
 
-    @property
-    def backend(self) -> str:
-        """Where it runs: "native" or "numpy"."""
-        return self._backend
-
     def generate(
-        self,
-        input_ids: Any,
-        lengths: Any = None,
-        *,
-        prefix: Any = None,
-        on_tokens: OnTokens | None = None,
-        **options: Any,
+        self, input_ids: Any, lengths: Any = None, *, on_tokens: OnTokens | None = None, **options: Any
     ) -> list[Generation]:
         """Search the most probable target of each sentence.
 
@@ -111,13 +116,14 @@ class Seq2SeqModel:
         input_ids : sequence of sequences of int, or 2-D integer array
         lengths : sequence of int, optional
             Of the rows of a 2-D array.
-        prefix : list of lists of int, optional
-            For each sentence the tokens after the start token that its target has to start with.
         on_tokens : callable, optional
             Called with `StreamedTokens` as soon as tokens are certain; returning False ends the search where it is.
         **options
-            Fields of `GenerationConfig`; and what else to return: `return_token_log_probs`, `return_attention`,
-            `return_logits`, `return_trace` (True or False), `return_top_logits` (how many), see `Hypothesis`.
+            Fields of `GenerationConfig`; `decoder_start_token_id` and `eos_token_id`, which the model has of its own;
+            `prefix`, `prefix_allowed_tokens_fn` and `logits_processor` as in `fastseq.beam_search` (functions are
+            called with some sentences at a time, from any thread); and what else to return: `return_token_log_probs`,
+            `return_attention`, `return_logits`, `return_trace` (True or False), `return_top_logits` (how many), see
+            `Hypothesis`.
 
         Returns
         -------
@@ -131,18 +137,17 @@ class Seq2SeqModel:
         """
         outputs, _ = Outputs.split(options)
         if on_tokens is not None or outputs.trace:
-            return run(self.stream(input_ids, lengths, prefix=prefix, **options), on_tokens)
-        ids, offsets = self._source(input_ids, lengths)
-        resolved, outputs = resolve_options(self._config, options, prefix, _split(ids, offsets))
+            return run(self.stream(input_ids, lengths, **options), on_tokens)
+        ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
         answers = self._core.generate(ids, offsets, resolved, outputs.resolve())
         return [Generation.from_answers(answer) for answer in answers]
 
-    def stream(self, input_ids: Any, lengths: Any = None, *, prefix: Any = None, **options: Any) -> SearchStream:
+    def stream(self, input_ids: Any, lengths: Any = None, **options: Any) -> SearchStream:
         """Search as `generate` does, and iterate over the tokens as soon as they are certain.
 
         Parameters
         ----------
-        input_ids, lengths, prefix, **options
+        input_ids, lengths, **options
             As in `generate`.
 
         Returns
@@ -156,20 +161,27 @@ class Seq2SeqModel:
         TypeError, ValueError
             As in `generate`.
         """
-        ids, offsets = self._source(input_ids, lengths)
-        resolved, outputs = resolve_options(self._config, options, prefix, _split(ids, offsets))
+        ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
         # A trace is that of one sentence.
         size = 1 if outputs.trace else max(1, _STREAM_ROWS // resolved["num_beams"])
 
         def start(first: int) -> Any:
             bounds = offsets[first : first + size + 1]
             own = ids[bounds[0] : bounds[-1]]
-            some = options_of(resolved, first, first + size)
-            return self._decoding(self._core, own, bounds - bounds[0], some, outputs.resolve())
+            part = of_sentences(resolved, first, len(bounds) - 1)
+            return self._decoding(self._core, own, bounds - bounds[0], part, outputs.resolve())
 
         count = len(offsets) - 1
         parts = [(first, functools.partial(start, first)) for first in range(0, count, size)]
         return SearchStream(parts, count, outputs.trace)
+
+    def _search_arguments(
+        self, input_ids: Any, lengths: Any, options: dict[str, Any]
+    ) -> tuple[Ids, Offsets, dict[str, Any], Outputs]:
+        ids, offsets = self._source(input_ids, lengths)
+        inputs = {"encoder_input_ids": split(ids, offsets), **options}
+        resolved, outputs = resolve_options(self._config, self._defaults, inputs)
+        return ids, offsets, resolved, outputs
 
     def encode(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
         """Return the encoder's output of each sentence, (S, memory_size).
@@ -184,7 +196,7 @@ class Seq2SeqModel:
         list of float32 arrays
         """
         ids, offsets = self._source(input_ids, lengths)
-        return _split(self._core.encode(ids, offsets), offsets)
+        return split(self._core.encode(ids, offsets), offsets)
 
     def decode(self, input_ids: Any, target_ids: Any) -> list[Floats]:
         """Return the logits after each given target token (teacher forcing).
@@ -208,7 +220,7 @@ class Seq2SeqModel:
         ids, offsets = self._source(input_ids, None)
         target, target_offsets = self._target(target_ids, len(offsets))
         logits, _ = self._core.decode(ids, offsets, target, target_offsets)
-        return _split(logits, target_offsets)
+        return split(logits, target_offsets)
 
     def score(self, input_ids: Any, target_ids: Any, *, length_penalty: float = 1.0) -> TargetScores:
         """Return how probable each target is, its end token included.
@@ -266,13 +278,13 @@ class Seq2SeqModel:
     def _with_ends(self, target_ids: Any) -> tuple[list[list[int]], list[list[int]]]:
         """What the decoder reads, [start, tokens], and what it should say, [tokens, end]."""
         flat, offsets = ragged(target_ids, None, self._config.target_vocab_size, "target_ids")
-        rows = [row.tolist() for row in _split(flat, offsets)]
-        start, end = self._config.bos_token_id, self._config.eos_token_id
+        rows = [row.tolist() for row in split(flat, offsets)]
+        start, end = self._defaults.start_id, self._config.eos_token_id
         return [[start, *row] for row in rows], [[*row, end] for row in rows]
 
     def _source(self, input_ids: Any, lengths: Any) -> tuple[Ids, Offsets]:
         ids, offsets = ragged(input_ids, lengths, self._config.source_vocab_size, "input_ids")
-        self._check_positions(offsets, "input_ids")
+        check_positions(offsets, self._config.position_limit, "input_ids")
         return ids, offsets
 
     def _target(self, target_ids: Any, bounds: int) -> tuple[Ids, Offsets]:
@@ -281,18 +293,8 @@ class Seq2SeqModel:
             raise ValueError(
                 f"target_ids has {len(offsets) - 1} sequences; expected as many as input_ids, {bounds - 1}"
             )
-        self._check_positions(offsets, "target_ids")
+        check_positions(offsets, self._config.position_limit, "target_ids")
         return ids, offsets
-
-    def _check_positions(self, offsets: Offsets, name: str) -> None:
-        limit = self._config.position_limit
-        for b, length in enumerate(np.diff(offsets) if limit is not None else ()):
-            if length > limit:
-                raise ValueError(f"{name}[{b}] has {length} tokens; expected at most {limit}, the model's positions")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
-
-
-def _split(rows: NDArray[Any], offsets: Offsets) -> list[NDArray[Any]]:
-    return [rows[begin:end] for begin, end in itertools.pairwise(offsets)]

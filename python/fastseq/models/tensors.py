@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq.models.config import Seq2SeqConfig
+from fastseq.models.bound import ShapedConfig
 
 __all__ = ["check_tensors"]
 
 _MOST_NAMED = 50
 
 
-def check_tensors(config: Seq2SeqConfig, tensors: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
+def check_tensors(config: ShapedConfig, tensors: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
     """Return the tensors as float32 arrays in C order.
 
     Parameters
     ----------
-    config : Seq2SeqConfig
+    config
+        Says which tensors there are.
     tensors : mapping of str to array
 
     Returns

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from fastseq.models.config import Seq2SeqConfig
+from fastseq.models.stack import StackConfig
 
 __all__ = ["TransformerSeq2SeqConfig"]
 
@@ -88,39 +90,44 @@ class TransformerSeq2SeqConfig(Seq2SeqConfig):
         """Longest source and longest decoder input, or None for no limit."""
         return self.max_positions
 
+    def backend_options(self) -> dict[str, Any]:
+        """Return what the backends read: this model as one of many Transformers."""
+        stacks = {part: self._stack(part) for part in ("encoder", "decoder")}
+        return {part: stack.options() for part, stack in stacks.items()} | {
+            "shared_embedding": False,
+            "tie_output": self.tie_output,
+            "logits_scale": 1.0,
+        }
+
+    def _stack(self, part: Literal["encoder", "decoder"]) -> StackConfig:
+        is_encoder = part == "encoder"
+        head_size = self.hidden_size // self.num_heads
+        return StackConfig(
+            vocab_size=self.source_vocab_size if is_encoder else self.target_vocab_size,
+            hidden_size=self.hidden_size,
+            layers=tuple(range(self.encoder_num_layers if is_encoder else self.decoder_num_layers)),
+            num_heads=self.num_heads,
+            head_size=head_size,
+            intermediate_size=self.intermediate_size,
+            activation=self.activation,
+            norm="layer",
+            norm_eps=self.layer_norm_eps,
+            norm_first=self.norm_first,
+            final_norm=self.norm_first,
+            embedding_scale=math.sqrt(self.hidden_size) if self.scale_embedding else 1.0,
+            positions="table" if self.positions == "learned" else "sinusoidal",
+            max_positions=self.max_positions or 0,
+            attention_scale=head_size**-0.5,
+            cross_attention=not is_encoder,
+        )
+
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every tensor that the model must have, by name."""
-        size = self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {
-            "encoder.embedding.weight": (self.source_vocab_size, size),
-            "decoder.embedding.weight": (self.target_vocab_size, size),
-        }
-        for part, count in (("encoder", self.encoder_num_layers), ("decoder", self.decoder_num_layers)):
-            attentions = ("self_attn", "multihead_attn") if part == "decoder" else ("self_attn",)
-            if self.max_positions is not None:
-                shapes[f"{part}.positions.weight"] = (self.max_positions, size)
-            for layer in range(count):
-                shapes |= self._layer_shapes(f"{part}.layers.{layer}", attentions)
-            if self.norm_first:
-                shapes |= {f"{part}.norm.weight": (size,), f"{part}.norm.bias": (size,)}
+        shapes = self._stack("encoder").tensor_shapes("encoder") | self._stack("decoder").tensor_shapes("decoder")
         if not self.tie_output:
-            shapes["output.weight"] = (self.target_vocab_size, size)
+            shapes["output.weight"] = (self.target_vocab_size, self.hidden_size)
         return shapes
 
     def optional_tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every tensor that the model may have: the bias of the output layer."""
         return {"output.bias": (self.target_vocab_size,)}
-
-    def _layer_shapes(self, name: str, attentions: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-        size, inner = self.hidden_size, self.intermediate_size
-        shapes: dict[str, tuple[int, ...]] = {}
-        for attention in attentions:
-            shapes[f"{name}.{attention}.in_proj_weight"] = (3 * size, size)
-            shapes[f"{name}.{attention}.in_proj_bias"] = (3 * size,)
-            shapes[f"{name}.{attention}.out_proj.weight"] = (size, size)
-            shapes[f"{name}.{attention}.out_proj.bias"] = (size,)
-        shapes |= {f"{name}.linear1.weight": (inner, size), f"{name}.linear1.bias": (inner,)}
-        shapes |= {f"{name}.linear2.weight": (size, inner), f"{name}.linear2.bias": (size,)}
-        for norm in range(1, len(attentions) + 2):  # one for each attention, one for the feed-forward part
-            shapes |= {f"{name}.norm{norm}.weight": (size,), f"{name}.norm{norm}.bias": (size,)}
-        return shapes

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastseq import functional
-from fastseq._checks import Floats, float32_only, floats, integer
-from fastseq.nn.module import Module, Seed, expect_torch, refuse, uniform
+from fastseq import _checks, functional
+from fastseq._checks import Floats, expect_int8_size, floats, integer
+from fastseq.nn.module import Module, Seed, compute_type_argument, expect_torch, refuse, uniform
 
 __all__ = ["Embedding", "Linear"]
 
@@ -22,7 +22,8 @@ class Linear(Module):
     in_features, out_features : int
         I and O.
     bias : bool, default True
-    compute_type : {"float32"}, default "float32"
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        What the weight is packed as; see `functional.linear`. Parameters stay what they were.
     seed : int or numpy.random.Generator, optional
         For the initial weights, which are uniform in +-1 / sqrt(I).
 
@@ -51,7 +52,8 @@ class Linear(Module):
         super().__init__()
         self.in_features = integer("Linear", "in_features", in_features, 0)
         self.out_features = integer("Linear", "out_features", out_features, 0)
-        float32_only("Linear", compute_type)
+        self.compute_type = _checks.compute_type("Linear", compute_type)
+        expect_int8_size("Linear", compute_type, self.in_features)
         generator = np.random.default_rng(seed)
         bound = 1 / math.sqrt(max(1, self.in_features))
         self._set_parameter("weight", uniform(generator, bound, self.out_features, self.in_features))
@@ -76,21 +78,22 @@ class Linear(Module):
         x = floats("Linear", "input", input)
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ValueError(f"Linear: input has shape {x.shape}; expected (*, I) = (*, {self.in_features})")
-        layer = self._packed(lambda backend: backend.Linear(self.weight, self.bias))
+        layer = self._packed(lambda backend: backend.Linear(self.weight, self.bias, self.compute_type))
         rows = x.reshape(math.prod(x.shape[:-1]), self.in_features)
         result: Floats = layer.forward(rows)
         return result.reshape(*x.shape[:-1], self.out_features)
 
     @classmethod
-    def from_torch(cls, module: Any) -> Linear:
+    def from_torch(cls, module: Any, *, compute_type: str = "float32") -> Linear:
         """Take over the weights of a torch.nn.Linear."""
         expect_torch(Linear, module)
-        layer = cls(module.in_features, module.out_features, bias=module.bias is not None)
+        layer = cls(module.in_features, module.out_features, bias=module.bias is not None, compute_type=compute_type)
         layer.load_state_dict(module.state_dict())
         return layer
 
     def _arguments(self) -> str:
-        return f"{self.in_features}, {self.out_features}" + (", bias=False" if self.bias is None else "")
+        bias = ", bias=False" if self.bias is None else ""
+        return f"{self.in_features}, {self.out_features}{bias}{compute_type_argument(self)}"
 
 
 class Embedding(Module):

@@ -12,7 +12,7 @@ import numpy as np
 from fastseq import _backend
 from fastseq._checks import Floats, floats
 
-__all__ = ["Module", "Seed", "expect_torch", "refuse", "uniform"]
+__all__ = ["Module", "Seed", "compute_type_argument", "expect_torch", "refuse", "uniform"]
 
 Seed: TypeAlias = "int | np.random.Generator | None"
 
@@ -135,6 +135,11 @@ def expect_torch(cls: type[Module], module: Any) -> None:
         raise TypeError(
             f"{cls.__name__}.from_torch: module is {type(module).__name__}; expected torch.nn.{cls.__name__}"
         )
+
+
+def compute_type_argument(module: Any) -> str:
+    """Return the compute type for `repr`, where it is not the default."""
+    return "" if module.compute_type == "float32" else f", compute_type={module.compute_type!r}"
 
 
 def refuse(where: str, **options: tuple[Any, Any]) -> None:

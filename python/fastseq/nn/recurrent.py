@@ -1,14 +1,16 @@
-"""RNN, LSTM and GRU."""
+"""RNN and GRU."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastseq._checks import Floats, choice, pair
+from fastseq._backend import chosen
+from fastseq._checks import Floats, number
 from fastseq.nn.module import Seed
-from fastseq.nn.recurrent_layer import RecurrentLayer
+from fastseq.nn.recurrent_layer import RecurrentLayer, limit, norm_shapes
 
-__all__ = ["GRU", "LSTM", "RNN"]
+__all__ = ["GRU", "RNN"]
 
 
 class RNN(RecurrentLayer):
@@ -19,7 +21,8 @@ class RNN(RecurrentLayer):
     input_size, hidden_size : int
         I and H.
     num_layers : int, default 1
-    nonlinearity : {"tanh", "relu"}, default "tanh"
+    nonlinearity : str, tuple or list, default "tanh"
+        "relu", "tanh" or another activation, see Notes; a list of two for the two directions.
     bias : bool, default True
     batch_first : bool, default False
         Whether input and output are (B, T, ...) instead of (T, B, ...).
@@ -27,6 +30,16 @@ class RNN(RecurrentLayer):
         Accepted so that arguments can be taken over; nothing is dropped, as in torch after ``eval()``.
     bidirectional : bool, default False
     compute_type : {"float32"}, default "float32"
+    residual : bool, default False
+        Whether every layer but the first adds its input to its outputs.
+    reverse : bool, default False
+        Whether sequences are read from their ends, in one direction; outputs stay where their inputs are.
+    layer_norm : bool, default False
+        Whether W_ih x and W_hh h are each layer-normalised (Ba et al., 2016), with parameters `norm_ih` and `norm_hh`
+        and the biases as shifts.
+    norm_eps : float, default 1e-5
+    clip : float, optional
+        Bounds what goes into the activation to [-clip, clip].
     seed : int or numpy.random.Generator, optional
         For the initial weights, which are uniform in +-1 / sqrt(H).
 
@@ -34,6 +47,12 @@ class RNN(RecurrentLayer):
     ------
     TypeError, ValueError
         If an argument has the wrong type or value.
+
+    Notes
+    -----
+    Activations are names, or tuples of a name and its parameters: "tanh", "sigmoid", "relu", "relu6", "linear",
+    "affine" (alpha, beta), "leaky_relu" (alpha), "thresholded_relu" (alpha), "scaled_tanh" (alpha, beta),
+    "hard_sigmoid" (alpha, beta), "elu" (alpha), "selu", "softsign", "softplus", "silu", "gelu" and "exponential".
 
     Examples
     --------
@@ -45,26 +64,34 @@ class RNN(RecurrentLayer):
     np.False_
     """
 
-    _gates = 1
-
+    _kind = "rnn"
     _options = (*RecurrentLayer._options, "nonlinearity")
+    _standard = ("tanh",)
 
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        nonlinearity: str = "tanh",
+        nonlinearity: Any = "tanh",
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
         compute_type: str = "float32",
+        residual: bool = False,
+        reverse: bool = False,
+        layer_norm: bool = False,
+        norm_eps: float = 1e-5,
+        clip: float | None = None,
         seed: Seed = None,
     ) -> None:
-        self.nonlinearity = choice("RNN", "nonlinearity", nonlinearity, ("tanh", "relu"))
-        self._cell = f"rnn_{self.nonlinearity}"
+        self.nonlinearity = nonlinearity
+        self.layer_norm = bool(layer_norm)
+        if nonlinearity in ("tanh", "relu"):
+            self._standard = (nonlinearity,)  # type: ignore[misc]
+            self._cell = f"rnn_{nonlinearity}"
         super().__init__(
             input_size,
             hidden_size,
@@ -73,9 +100,21 @@ class RNN(RecurrentLayer):
             batch_first,
             dropout,
             bidirectional,
+            gates=1,
+            activations=nonlinearity if isinstance(nonlinearity, list) else [nonlinearity],
+            variant={
+                "layer_norm": (self.layer_norm, False),
+                "norm_eps": (number("RNN", "norm_eps", norm_eps, 0.0), 1e-5),
+                "clip": (limit("RNN", "clip", clip), float("inf")),
+            },
             compute_type=compute_type,
+            residual=residual,
+            reverse=reverse,
             seed=seed,
         )
+
+    def _shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
+        return super()._shapes(input_size) | norm_shapes(self.layer_norm, self.hidden_size)
 
     def __call__(self, input: Any, hx: Any = None, lengths: Any = None) -> tuple[Floats, Floats]:
         """Read sequences.
@@ -83,6 +122,7 @@ class RNN(RecurrentLayer):
         Parameters
         ----------
         input : (T, B, I), with `batch_first` (B, T, I), or for one sequence (T, I) array_like
+            Or a PackedSequence of torch, and then the output is one.
         hx : (num_layers * directions, B, H), for one sequence (num_layers * directions, H) array_like, optional
             First states; None is zero.
         lengths : (B,) array_like of int, optional
@@ -100,78 +140,11 @@ class RNN(RecurrentLayer):
         TypeError, ValueError
             If an argument has the wrong type, shape or value.
         """
-        output, h_n, _ = self._forward(input, lengths, hx=hx)
+        step = self._steps.get(chosen.get())
+        if step is not None and lengths is None and (result := step(input, hx, self.batch_first)) is not None:
+            return result  # type: ignore[no-any-return]
+        output, h_n, _ = self._forward(input, lengths, hx, state="hx")
         return output, h_n
-
-
-class LSTM(RecurrentLayer):
-    """Layers of c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c'), as torch.nn.LSTM.
-
-    Parameters
-    ----------
-    input_size, hidden_size : int
-        I and H.
-    num_layers : int, default 1
-    bias : bool, default True
-    batch_first : bool, default False
-        Whether input and output are (B, T, ...) instead of (T, B, ...).
-    dropout : float, default 0.0
-        Accepted so that arguments can be taken over; nothing is dropped, as in torch after ``eval()``.
-    bidirectional : bool, default False
-    proj_size : {0}, default 0
-    compute_type : {"float32"}, default "float32"
-    seed : int or numpy.random.Generator, optional
-        For the initial weights, which are uniform in +-1 / sqrt(H).
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument has the wrong type or value.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> lstm = LSTM(3, 4, num_layers=2, batch_first=True)
-    >>> output, (h_n, c_n) = lstm(np.ones((2, 5, 3)), lengths=[5, 0])
-    >>> output.shape, h_n.shape, c_n.shape
-    ((2, 5, 4), (2, 2, 4), (2, 2, 4))
-    >>> h_n[:, 1].any()
-    np.False_
-    """
-
-    _gates = 4
-    _cell = "lstm"
-
-    def __call__(
-        self, input: Any, hx: tuple[Any, Any] | None = None, lengths: Any = None
-    ) -> tuple[Floats, tuple[Floats, Floats]]:
-        """Read sequences.
-
-        Parameters
-        ----------
-        input : (T, B, I), with `batch_first` (B, T, I), or for one sequence (T, I) array_like
-        hx : (h0, c0), optional
-            First hidden and cell states, each (num_layers * directions, B, H), for one sequence
-            (num_layers * directions, H) array_like; None is zero.
-        lengths : (B,) array_like of int, optional
-            Steps of each sequence; what lies behind them is not read.
-
-        Returns
-        -------
-        output : (T, B, directions * H), or as `input`
-            Hidden states of the last layer; 0 behind the lengths.
-        (h_n, c_n) : shapes of `hx`
-            Each sequence's own last states.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument has the wrong type, shape or value.
-        """
-        h0, c0 = (None, None) if hx is None else pair("LSTM", "hx", hx, "(h0, c0)")
-        output, h_n, c_n = self._forward(input, lengths, h0=h0, c0=c0)
-        assert c_n is not None
-        return output, (h_n, c_n)
 
 
 class GRU(RecurrentLayer):
@@ -181,8 +154,14 @@ class GRU(RecurrentLayer):
     ----------
     input_size, hidden_size : int
         I and H.
-    num_layers, bias, batch_first, dropout, bidirectional, proj_size, compute_type, seed
-        As in `LSTM`.
+    num_layers, bias, batch_first, dropout, bidirectional, compute_type, residual, reverse, layer_norm, norm_eps, clip
+        As in `RNN`.
+    reset_after : bool, default True
+        Whether the reset gate scales h_n = W_hn h + b_hn, as in PyTorch, instead of h before the product with W_hn, as
+        in Cho et al. (2014).
+    activations : sequence of 2, default ("sigmoid", "tanh")
+        Of the gates and of n, as in the notes of `RNN`; 4 for the two directions.
+    seed : int or numpy.random.Generator, optional
 
     Raises
     ------
@@ -197,8 +176,56 @@ class GRU(RecurrentLayer):
     True
     """
 
-    _gates = 3
-    _cell = "gru"
+    _kind = _cell = "gru"
+    _standard = ("sigmoid", "tanh")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        compute_type: str = "float32",
+        residual: bool = False,
+        reverse: bool = False,
+        reset_after: bool = True,
+        layer_norm: bool = False,
+        norm_eps: float = 1e-5,
+        clip: float | None = None,
+        activations: Sequence[Any] = ("sigmoid", "tanh"),
+        seed: Seed = None,
+    ) -> None:
+        self.reset_after, self.layer_norm = bool(reset_after), bool(layer_norm)
+        if self.layer_norm and not self.reset_after:
+            raise ValueError("GRU: layer_norm is True; expected False as reset_after is False")
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            gates=3,
+            activations=activations,
+            variant={
+                "reset_after": (self.reset_after, True),
+                "layer_norm": (self.layer_norm, False),
+                "norm_eps": (number("GRU", "norm_eps", norm_eps, 0.0), 1e-5),
+                "clip": (limit("GRU", "clip", clip), float("inf")),
+            },
+            compute_type=compute_type,
+            residual=residual,
+            reverse=reverse,
+            seed=seed,
+        )
+
+    def _shapes(self, input_size: int) -> dict[str, tuple[int, ...]]:
+        return super()._shapes(input_size) | norm_shapes(self.layer_norm, 3 * self.hidden_size)
 
     def __call__(self, input: Any, hx: Any = None, lengths: Any = None) -> tuple[Floats, Floats]:
         """Read sequences: arguments and results as `RNN.__call__`.
@@ -208,5 +235,8 @@ class GRU(RecurrentLayer):
         TypeError, ValueError
             If an argument has the wrong type, shape or value.
         """
-        output, h_n, _ = self._forward(input, lengths, hx=hx)
+        step = self._steps.get(chosen.get())
+        if step is not None and lengths is None and (result := step(input, hx, self.batch_first)) is not None:
+            return result  # type: ignore[no-any-return]
+        output, h_n, _ = self._forward(input, lengths, hx, state="hx")
         return output, h_n

@@ -6,14 +6,29 @@ Each task is one file here and one line in the table below.
 from __future__ import annotations
 
 import importlib
+import re
 from typing import Any
 
 __all__ = ["pipeline"]
 
 _TASKS = {
     "pronounce": ("fastseq.pipelines.pronounce", "Pronouncer"),
+    "translation": ("fastseq.pipelines.text2text", "Translation"),
+    "summarization": ("fastseq.pipelines.text2text", "Summarization"),
+    "text2text-generation": ("fastseq.pipelines.text2text", "Text2Text"),
+    "text-generation": ("fastseq.pipelines.text_generation", "TextGeneration"),
+    "text-classification": ("fastseq.pipelines.text_classification", "TextClassification"),
+    "token-classification": ("fastseq.pipelines.token_classification", "TokenClassification"),
+    "question-answering": ("fastseq.pipelines.question_answering", "QuestionAnswering"),
+    "feature-extraction": ("fastseq.pipelines.feature_extraction", "FeatureExtraction"),
+    "sentence-similarity": ("fastseq.pipelines.sentence_similarity", "SentenceSimilarity"),
 }
-_ALIASES = {"grapheme-to-phoneme": "pronounce"}
+_ALIASES = {
+    "grapheme-to-phoneme": "pronounce",
+    "sentiment-analysis": "text-classification",
+    "ner": "token-classification",
+}
+_TRANSLATION = re.compile(r"translation_\w+_to_\w+")
 
 
 def pipeline(task: str, model: Any = None, **options: Any) -> Any:
@@ -21,22 +36,28 @@ def pipeline(task: str, model: Any = None, **options: Any) -> Any:
 
     Parameters
     ----------
-    task : {"pronounce"}
-        What to do; "grapheme-to-phoneme" is another name of "pronounce".
-    model : str, path or Seq2SeqModel, optional
-        The name of a bundled model, a model folder, or a model; each task has a bundled one by default.
+    task : str
+        "pronounce" (or "grapheme-to-phoneme"), "translation" (or "translation_xx_to_yy"), "summarization",
+        "text2text-generation", "text-generation", "text-classification" (or "sentiment-analysis"),
+        "token-classification" (or "ner"), "question-answering", "feature-extraction", "sentence-similarity".
+    model : str, path or model
+        A model folder, the name of a model on the Hugging Face hub, or what `load_model` returned. Only "pronounce"
+        has a bundled one by default.
     **options
-        Further arguments of the task's class: see `fastseq.pipelines.pronounce.Pronouncer`.
+        Further arguments of the task's class: `backend`, `compute_type`, `tokenizer`, `batch_size`, `progress`, and
+        options of the call that become its defaults.
 
     Returns
     -------
     callable
-        Call it with a text or a list of texts.
+        Call it with a text, a list of texts, or an iterator of texts of any length.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such model.
     ValueError
-        If there is no such task; the message lists those there are.
+        If there is no such task, or the model is for another; the message lists those there are.
 
     Examples
     --------
@@ -45,7 +66,11 @@ def pipeline(task: str, model: Any = None, **options: Any) -> Any:
     ['G R IY1 N', 'L AY1 T']
     """
     name = _ALIASES.get(task, task)
+    if isinstance(task, str) and _TRANSLATION.fullmatch(task):
+        name = "translation"
+        options["task"] = task
     if name not in _TASKS:
-        raise ValueError(f"no task {task!r}; expected one of {', '.join([*_TASKS, *_ALIASES])}")
+        known = ", ".join([*_TASKS, *_ALIASES])
+        raise ValueError(f"no task {task!r}; expected one of {known}, or translation_xx_to_yy")
     module, kind = _TASKS[name]
     return getattr(importlib.import_module(module), kind)(model, **options)

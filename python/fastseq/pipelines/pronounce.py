@@ -59,7 +59,10 @@ class Pronouncer:
         if isinstance(model, Seq2SeqModel):
             self.model = model
         else:
-            self.model = load_model(_folder("lstm" if model is None else model), backend=backend)
+            loaded = load_model(_folder("lstm" if model is None else model), backend=backend)
+            if not isinstance(loaded, Seq2SeqModel):
+                raise ValueError(f"model {model!r} is for {loaded.task}; expected one that pronounces")
+            self.model = loaded
         self.vocabulary = self.model.vocabulary
 
     def __call__(

@@ -7,21 +7,35 @@ the arguments: float64 arrays give the numbers that tests hold the float32 kerne
 from fastseq.reference.activations import exp, gelu, relu, sigmoid, silu, tanh
 from fastseq.reference.attention import additive_attention, multiplicative_attention, scaled_dot_product_attention
 from fastseq.reference.linear import Linear, embedding, linear
-from fastseq.reference.models import Decoding, Ensemble, RecurrentSeq2Seq, TransformerSeq2Seq
+from fastseq.reference.models import (
+    Decoding,
+    Ensemble,
+    RecurrentSeq2Seq,
+    TransformerEncoder,
+    TransformerLanguageModel,
+    TransformerSeq2Seq,
+)
 from fastseq.reference.norm import layer_norm, rms_norm
+from fastseq.reference.quantize import quantize_rows
 from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
-from fastseq.reference.search import BeamSearch, GreedySearch
+from fastseq.reference.search import BeamSearch, ConstrainedBeamSearch, GreedySearch, SampleSearch
 from fastseq.reference.softmax import log_softmax, log_softmax_topk, softmax
+from fastseq.reference.variants import VariantRecurrent
 
 __all__ = [
     "BeamSearch",
+    "ConstrainedBeamSearch",
     "Decoding",
     "Ensemble",
     "GreedySearch",
     "Linear",
     "Recurrent",
     "RecurrentSeq2Seq",
+    "SampleSearch",
+    "TransformerEncoder",
+    "TransformerLanguageModel",
     "TransformerSeq2Seq",
+    "VariantRecurrent",
     "additive_attention",
     "embedding",
     "exp",
@@ -33,6 +47,7 @@ __all__ = [
     "log_softmax_topk",
     "lstm_cell",
     "multiplicative_attention",
+    "quantize_rows",
     "relu",
     "rms_norm",
     "rnn_cell",

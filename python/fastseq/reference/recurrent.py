@@ -15,7 +15,7 @@ Array: TypeAlias = NDArray[Any]
 # weight_ih (G H, I), weight_hh (G H, H), bias_ih (G H,), bias_hh (G H,), G gates
 Weights: TypeAlias = "tuple[Array, Array, Array | None, Array | None]"
 
-__all__ = ["Recurrent", "gru_cell", "lstm_cell", "rnn_cell"]
+__all__ = ["RaggedSteps", "Recurrent", "gru_cell", "lstm_cell", "rnn_cell"]
 
 
 def rnn_cell(
@@ -85,7 +85,7 @@ def _gru(gates_x: Array, gates_h: Array, h: Array) -> Array:
     return result
 
 
-class _Steps:
+class RaggedSteps:
     """The tokens of a ragged batch in order of time: longest sequences first, so that each step is a prefix."""
 
     def __init__(self, offsets: Array) -> None:
@@ -107,12 +107,15 @@ class Recurrent:
     weights : sequence of (weight_ih, weight_hh, bias_ih, bias_hh)
         Layer 0 forward, layer 0 reverse, layer 1 forward ...
     bidirectional : bool
+    residual : bool, default False
+        Whether every layer but the first adds its input to its outputs.
     """
 
-    def __init__(self, cell: str, weights: Sequence[Weights], bidirectional: bool) -> None:
+    def __init__(self, cell: str, weights: Sequence[Weights], bidirectional: bool, residual: bool = False) -> None:
         self.cell = cell
         self.weights = weights
         self.num_directions = 2 if bidirectional else 1
+        self.residual = residual
         self.hidden_size = weights[0][1].shape[1]
 
     def forward(
@@ -123,7 +126,7 @@ class Recurrent:
         input (N, I), of which sequence b is rows offsets[b] to offsets[b + 1]; h0, c0 (layers * directions, B, H) or
         None for zeros. Returns output (N, directions * H), and each sequence's own last states h_n and c_n.
         """
-        steps = _Steps(offsets)
+        steps = RaggedSteps(offsets)
         shape = (len(self.weights), len(steps.order), self.hidden_size)
         h_n, c_n = np.empty(shape, input.dtype), np.empty(shape, input.dtype)
         x = input[steps.tokens]
@@ -137,12 +140,37 @@ class Recurrent:
                     )
                     outputs.append(self._run(x, self.weights[i], h, c, steps, reverse=i > layer))
                     h_n[i, steps.order], c_n[i, steps.order] = h, c
-                x = np.concatenate(outputs, axis=1)
+                below, x = x, np.concatenate(outputs, axis=1)
+                if self.residual and layer > 0:
+                    x = below + x
         output = np.empty_like(x)
         output[steps.tokens] = x
         return output, h_n, c_n if self.cell == "lstm" else None
 
-    def _run(self, x: Array, weights: Weights, h: Array, c: Array, steps: _Steps, reverse: bool) -> Array:
+    def step(self, input: Array, h0: Array | None, c0: Array | None) -> tuple[Array, Array, Array | None]:
+        """One step of B rows: input (B, I) to output (B, H), and the last states as in `forward`."""
+        return self.forward(input, np.arange(len(input) + 1), h0, c0)
+
+    def one_step(self, input: Any, hx: Any, batch_first: bool) -> tuple[Any, Any] | None:
+        """Return what a layer returns for one time step of plain arrays, None for all else.
+
+        input (1, B, I), with batch_first (B, 1, I); hx is (h0, c0) of an LSTM, h0 of the others, or None.
+        """
+        states = (None, None) if hx is None else hx if self.cell == "lstm" else (hx, None)
+        arrays = [array for array in (input, *states) if array is not None]
+        if self.num_directions > 1 or len(states) != 2 or any(type(array) is not np.ndarray for array in arrays):
+            return None
+        size = self.weights[0][0].shape[1]
+        if input.ndim != 3 or input.shape[1 if batch_first else 0] != 1 or input.shape[2] != size:
+            return None
+        shape = (len(self.weights), input.shape[0 if batch_first else 1], self.hidden_size)
+        if any(array.dtype != input.dtype or (array is not input and array.shape != shape) for array in arrays):
+            return None
+        output, h_n, c_n = self.step(input.reshape(shape[1], size), *states)
+        output = output.reshape(*input.shape[:2], self.hidden_size)
+        return (output, (h_n, c_n)) if self.cell == "lstm" else (output, h_n)
+
+    def _run(self, x: Array, weights: Weights, h: Array, c: Array, steps: RaggedSteps, reverse: bool) -> Array:
         """One layer in one direction: x (N, I) in time order to (N, H); h and c (B, H) become the last states."""
         weight_ih, weight_hh, bias_ih, bias_hh = weights
         gates = linear(x, weight_ih, bias_ih)  # of all steps at once

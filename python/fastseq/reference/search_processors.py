@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Row", "check_processors", "make_processors", "named_tokens"]
+__all__ = ["Processor", "Row", "make_processors"]
 
 Array: TypeAlias = NDArray[Any]
 Options: TypeAlias = dict[str, Any]
@@ -28,9 +28,9 @@ class Row:
 Processor: TypeAlias = Callable[[Array, Row], None]  # changes scores (V,) in place
 
 
-def make_processors(options: Options) -> list[Processor]:
-    """Return those that `options` ask for, in Hugging Face's order."""
-    candidates: list[tuple[bool, Callable[[Options], Processor]]] = [
+def make_processors(options: Options) -> tuple[list[Processor], list[Processor]]:
+    """Return those that `options` ask for, in Hugging Face's order: before and after prefix_allowed_tokens_fn."""
+    before: list[tuple[bool, Callable[[Options], Processor]]] = [
         (bool(options["sequence_bias"]), lambda o: _sequence_bias(o["sequence_bias"])),
         (options["encoder_repetition_penalty"] != 1.0, _encoder_repetition),
         (options["repetition_penalty"] != 1.0, _repetition),
@@ -38,41 +38,17 @@ def make_processors(options: Options) -> list[Processor]:
         (options["encoder_no_repeat_ngram_size"] > 0, _encoder_no_repeat_ngram),
         (bool(options["bad_words_ids"]), _bad_words),
         (options["min_length"] > 1 or options["min_new_tokens"] > 0, _min_length),
+    ]
+    after: list[tuple[bool, Callable[[Options], Processor]]] = [
         (options["forced_bos_token_id"] is not None, _forced_bos),
         (bool(options["forced_eos_token_id"]), _forced_eos),
+        (options["remove_invalid_values"], lambda o: _remove_invalid_values),
         (options["exponential_decay_length_penalty"] is not None, _exponential_decay),
         (bool(options["suppress_tokens"]), _suppress),
         (bool(options["begin_suppress_tokens"]), _begin_suppress),
     ]
-    return [make(options) for wanted, make in candidates if wanted]
-
-
-def check_processors(options: Options) -> list[tuple[str, Any, bool, str]]:
-    """Return (name, value, whether it is valid, what is wanted) of the options of processors."""
-    checks = []
-    decay = options["exponential_decay_length_penalty"]
-    for name, value in (
-        ("encoder_repetition_penalty", options["encoder_repetition_penalty"]),
-        ("repetition_penalty", options["repetition_penalty"]),
-        ("exponential_decay_length_penalty", 1.0 if decay is None else decay[1]),
-    ):
-        checks.append((name, value, 0.0 < value < np.inf, "a finite number above 0"))
-    for name in ("no_repeat_ngram_size", "encoder_no_repeat_ngram_size"):
-        checks.append((name, options[name], options[name] >= 0, "at least 0"))
-    checks += [(name, token, token >= 0, "at least 0") for name, token in named_tokens(options)]
-    return checks
-
-
-def named_tokens(options: Options) -> list[tuple[str, int]]:
-    """Return (name of the option, token) for every token that has to be in the vocabulary."""
-    named = [("eos_ids", token) for token in options["eos_ids"]]
-    named += [("sequence_bias", token) for tokens, _ in options["sequence_bias"] for token in tokens]
-    named += [("bad_words_ids", token) for tokens in options["bad_words_ids"] for token in tokens]
-    if options["forced_bos_token_id"] is not None:
-        named.append(("forced_bos_token_id", options["forced_bos_token_id"]))
-    for name in ("forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens"):
-        named += [(name, token) for token in options[name]]
-    return named
+    parts = [[make(options) for wanted, make in part if wanted] for part in (before, after)]
+    return parts[0], parts[1]
 
 
 def _sequence_bias(biases: Sequence[tuple[Sequence[int], float]]) -> Processor:
@@ -159,6 +135,11 @@ def _forced_eos(options: Options) -> Processor:
             _keep_only(scores, options["forced_eos_token_id"])
 
     return process
+
+
+def _remove_invalid_values(scores: Array, row: Row) -> None:
+    limits = np.finfo(scores.dtype)
+    np.nan_to_num(scores, copy=False, nan=0.0, posinf=limits.max, neginf=limits.min)
 
 
 def _exponential_decay(options: Options) -> Processor:

@@ -91,16 +91,15 @@ class TracedSearch:
             answers = self._trace.ended(sentence)
             for row in np.flatnonzero(self.sentences == sentence).tolist():
                 tokens, total = running[row]
-                score = float(total / self._divisor(sentence, self._length))
                 last = LastRow(self._length - 1, row, total)
-                answers.append(Answer(tokens, score, False, last))
+                answers.append(Answer(tokens, float(total / self._divisor(sentence, self._length)), False, last))
             answers.sort(key=lambda answer: -answer.score)
             self._results[sentence] = answers[: self._options["num_return_sequences"]]
         self._stop_rows()
 
     def _ended(self, row: int, total: np.float32, score: float, finished: bool, token: int) -> LastRow:
         """Note that a hypothesis ended in `row` of this step by writing `token` (-1: without writing one)."""
-        last = LastRow(self._length - 1, row, total)
+        last = LastRow(self._length - 2, row, total)
         if self._trace is not None:
             sentence = int(self._trace.steps[last.step][2][row])
             self._trace.endings.append((sentence, last.step, row, int(token), score, finished))

@@ -11,9 +11,11 @@ __all__ = [
     "check_biases",
     "check_decay",
     "check_flag",
+    "check_force_words",
     "check_integer",
     "check_length_penalty",
     "check_number",
+    "check_seed",
     "check_token",
     "check_token_lists",
     "check_tokens",
@@ -114,3 +116,27 @@ def check_length_penalty(value: Any, max_length: int) -> float:
     wanted = f"a number whose power of max_length = {max_length} is finite in float32"
     # e ** 87 is near the largest float32.
     return check_number("length_penalty", value, wanted, lambda x: abs(x) * math.log(max(1, max_length)) <= 87.0)
+
+
+def check_force_words(name: str, value: Any) -> tuple[tuple[Tokens, ...], ...]:
+    """Return for each phrase its alternatives: a list of ids has itself only, a list of lists has them all."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} is {value!r}; expected a list of phrases")
+    phrases = []
+    for i, phrase in enumerate(value):
+        if isinstance(phrase, (str, bytes)) or not isinstance(phrase, Iterable):
+            raise TypeError(f"{name}[{i}] is {phrase!r}; expected a list of ids, or of lists of ids")
+        items = list(phrase)
+        nested = bool(items) and isinstance(items[0], Iterable) and getattr(items[0], "ndim", 1) > 0
+        phrases.append(check_token_lists(f"{name}[{i}]" if nested else name, items if nested else [items]))
+    return tuple(phrases)
+
+
+def check_seed(name: str, value: Any) -> tuple[int, ...]:
+    """Return one seed, or one for each sentence."""
+    seeds = [value] if not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0 else list(value)
+    numbers = tuple(check_integer(name, seed, 0) for seed in seeds)
+    for number in numbers:
+        if number >= 2**64:
+            raise ValueError(f"{name} is {number}; expected numbers below 2**64")
+    return numbers

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from fastseq.search.checks import (
-    check_biases,
-    check_decay,
-    check_integer,
-    check_length_penalty,
-    check_number,
-    check_token,
-    check_token_lists,
-    check_tokens,
-)
+from fastseq.search.checks import check_length_penalty, check_token, check_tokens
+from fastseq.search.inputs import resolve_inputs
+from fastseq.search.rules import CHECKS, LIMITS, check_together, longest_length
 
 __all__ = ["GenerationConfig"]
 
@@ -28,17 +21,19 @@ TokenLists: TypeAlias = Sequence[Sequence[int]]
 class GenerationConfig:
     """How to turn logits into sequences.
 
-    Processors change the scores of the next token in Hugging Face's order: sequence_bias,
-    encoder_repetition_penalty, repetition_penalty, no_repeat_ngram_size, encoder_no_repeat_ngram_size, bad_words_ids,
-    min_length, forced_bos_token_id, forced_eos_token_id, exponential_decay_length_penalty, suppress_tokens,
-    begin_suppress_tokens. As there, beam search gives them log-probabilities and greedy search logits.
+    Processors change the scores of the next token in Hugging Face's order: sequence_bias, encoder_repetition_penalty,
+    repetition_penalty, no_repeat_ngram_size, encoder_no_repeat_ngram_size, bad_words_ids, min_length,
+    prefix_allowed_tokens_fn, forced_bos_token_id, forced_eos_token_id, remove_invalid_values,
+    exponential_decay_length_penalty, suppress_tokens, begin_suppress_tokens, logits_processor, those of sampling,
+    renormalize_logits. As there, beam search gives them log-probabilities, greedy search and sampling logits.
 
     Parameters
     ----------
     num_beams : int, default 1
         Sequences kept at every step; 1 is greedy search.
     num_return_sequences : int, default 1
-        Hypotheses returned for each sentence, at most `num_beams`. There are fewer only if fewer exist.
+        Hypotheses returned for each sentence, at most `num_beams` unless they are samples or alternatives. There are
+        fewer only if fewer exist.
     max_length : int, optional
         Largest number of tokens, the start token, the prefix and the end token counted; 256 if `max_new_tokens` is not
         given either.
@@ -55,6 +50,39 @@ class GenerationConfig:
         When the search of a sentence ends once `num_beams` hypotheses have finished. True: at once. False: when the
         best running beam, scored at its present length, does not beat the worst of them. ``"never"``: when it could
         not beat it at any length up to `max_length`.
+    patience : float, default 1.0
+        With ``early_stopping=True`` a search ends with ``round(num_beams * patience)`` finished hypotheses.
+    preset : {"hf", "ct2", "marian"}, default "hf"
+        Whose rules end the search of a sentence. "hf": see `early_stopping`. "ct2": as with ``early_stopping=True``;
+        but where `length_penalty` is 0, as soon as the best candidate and `num_return_sequences` hypotheses have
+        finished. "marian": a finished hypothesis keeps its place among the `num_beams`, fewer go on, and the search
+        ends when no place is left. All divide the sum of log-probabilities by ``length ** length_penalty``, the end
+        token counted.
+    num_beam_groups : int, default 1
+        Diverse beam search: so many equal groups of beams that search on their own.
+    diversity_penalty : float, default 0.0
+        Taken from the score of a token for each beam of an earlier group that has chosen it in the same step.
+    return_alternatives : bool, default False
+        Return hypotheses that differ in the first token after the prefix: one for each of the `num_return_sequences`
+        best tokens, in their order, each the best of a search of its own.
+    force_words_ids : list of lists of int, or of lists of lists of int, optional
+        Phrases that every hypothesis contains (lexically constrained beam search). A list of lists in place of a phrase
+        means alternatives, of which one has to occur. It takes beams: as many as there are phrases are a good start.
+    do_sample : bool, default False
+        Draw tokens at random; with several beams, draw the continuations of all beams without replacement.
+    temperature : float, default 1.0
+        Scores are divided by it.
+    top_k : int, default 50
+        Only so many of the best tokens stay in the draw; 0 for all.
+    top_p : float, default 1.0
+        Only the best tokens that make up this probability stay.
+    min_p : float, default 0.0
+        Only tokens at least this many times as probable as the best stay.
+    typical_p : float, default 1.0
+        Only tokens whose surprise is nearest to the expected one, making up this probability, stay.
+    seed : int or list of int, optional
+        One for all sentences, or one for each: what is drawn for a sentence depends on its seed and on nothing else of
+        its batch. Another one every time if it is not given.
     sequence_bias : dict of tuple of int to float, optional
         Added to the score of the last token of a sequence wherever the tokens before it have just been generated.
     encoder_repetition_penalty : float, default 1.0
@@ -72,6 +100,8 @@ class GenerationConfig:
         The token after the start token, for example the target language; not with a prefix.
     forced_eos_token_id : int or list of int, optional
         The last token where a sequence reaches `max_length`.
+    remove_invalid_values : bool, default False
+        Take NaN for 0 and infinities for the largest finite numbers instead of refusing them.
     exponential_decay_length_penalty : tuple of int and float, optional
         ``(start, factor)``: from `start` generated tokens on the end token's score s grows by
         ``|s| * (factor ** (tokens since) - 1)``.
@@ -79,6 +109,8 @@ class GenerationConfig:
         Tokens that are never generated.
     begin_suppress_tokens : list of int, optional
         Tokens that are not generated first (after a forced first token: second).
+    renormalize_logits : bool, default False
+        Make the scores log-probabilities again after all that changes them.
 
     Raises
     ------
@@ -102,6 +134,19 @@ class GenerationConfig:
     min_new_tokens: int | None = None
     length_penalty: float = 1.0
     early_stopping: bool | Literal["never"] = False
+    patience: float = 1.0
+    preset: Literal["hf", "ct2", "marian"] = "hf"
+    num_beam_groups: int = 1
+    diversity_penalty: float = 0.0
+    return_alternatives: bool = False
+    force_words_ids: Sequence[Any] | None = None
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 50
+    top_p: float = 1.0
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    seed: int | Sequence[int] | None = None
     sequence_bias: Mapping[tuple[int, ...], float] | Sequence[Any] | None = None
     encoder_repetition_penalty: float = 1.0
     repetition_penalty: float = 1.0
@@ -110,42 +155,21 @@ class GenerationConfig:
     bad_words_ids: TokenLists | None = None
     forced_bos_token_id: int | None = None
     forced_eos_token_id: int | Sequence[int] | None = None
+    remove_invalid_values: bool = False
     exponential_decay_length_penalty: tuple[int, float] | None = None
     suppress_tokens: Sequence[int] | None = None
     begin_suppress_tokens: Sequence[int] | None = None
+    renormalize_logits: bool = False
 
     def __post_init__(self) -> None:
-        for name, check in _CHECKS.items():
-            value = getattr(self, name)
-            if value is not None or name not in _OPTIONAL:
-                object.__setattr__(self, name, check(name, value))
-        if self.num_return_sequences > self.num_beams:
-            raise ValueError(
-                f"num_return_sequences is {self.num_return_sequences}; expected at most num_beams = {self.num_beams}"
-            )
-        for length, new_tokens in _LIMITS:
-            if getattr(self, length) is not None and getattr(self, new_tokens) is not None:
-                raise ValueError(f"both {length} and {new_tokens} are given; expected one of them")
-        longest = self._max_length(0)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            # None, where it is the default, means that the option is not used.
+            if field.name in CHECKS and not (value is None and field.default is None):
+                object.__setattr__(self, field.name, CHECKS[field.name](field.name, value))
+        longest = longest_length(self, 0)
         object.__setattr__(self, "length_penalty", check_length_penalty(self.length_penalty, longest))
-        if not isinstance(self.early_stopping, bool) and self.early_stopping != "never":
-            raise ValueError(f"early_stopping is {self.early_stopping!r}; expected True, False or 'never'")
-        self._check_contradictions(longest)
-
-    def _check_contradictions(self, longest: int) -> None:
-        shortest = self.min_length or 0 if self.min_new_tokens is None else self.min_new_tokens + 1
-        if shortest > longest:
-            name, other = (("min_length", "max_length"), ("min_new_tokens", "max_new_tokens"))[
-                shortest != self.min_length
-            ]
-            raise ValueError(
-                f"{name} asks for {shortest} tokens with the start token; expected at most {longest}, {other}"
-            )
-        suppressed = set(self.suppress_tokens or ())
-        for name in ("forced_bos_token_id", "forced_eos_token_id"):
-            for token in _as_tokens(getattr(self, name)):
-                if token in suppressed:
-                    raise ValueError(f"{name} is {token}, which suppress_tokens forbids")
+        check_together(self)
 
     def override(self, **options: Any) -> GenerationConfig:
         """Return a copy with other values; giving one name of a limit drops the other one.
@@ -173,7 +197,7 @@ class GenerationConfig:
         if unknown:
             known = ", ".join(field.name for field in dataclasses.fields(self))
             raise TypeError(f"unknown option {', '.join(unknown)}; expected some of {known}")
-        for pair in _LIMITS:
+        for pair in LIMITS:
             for given, other in (pair, pair[::-1]):
                 if options.get(given) is not None:
                     options.setdefault(other, None)
@@ -186,6 +210,8 @@ class GenerationConfig:
         eos_id: int | Iterable[int],
         prefix: Iterable[Any] | None = None,
         encoder_input_ids: Iterable[Any] | None = None,
+        prefix_allowed_tokens_fn: Any = None,
+        logits_processor: Any = None,
     ) -> dict[str, Any]:
         """Return the options as the search classes take them, every one present.
 
@@ -195,21 +221,20 @@ class GenerationConfig:
             The token that every sequence starts with.
         eos_id : int or iterable of int
             The end token or tokens; none: sequences end at `max_length` only.
-        prefix : list of lists of int, optional
-            For each sentence the tokens after the start token that its target has to start with.
-        encoder_input_ids : list of lists of int, optional
-            The tokens of each source, for `encoder_repetition_penalty` and `encoder_no_repeat_ngram_size`.
+        prefix, encoder_input_ids, prefix_allowed_tokens_fn, logits_processor
+            As in `fastseq.beam_search`.
 
         Returns
         -------
         dict
-            The fields of this class, `start_id`, `eos_ids`, `prefix` and `encoder_input_ids`. ``max_length`` is the
-            largest of any sentence, whichever way it was given.
+            The fields of this class, `start_id`, `eos_ids` and the further arguments. ``max_length`` is the largest of
+            any sentence, whichever way it was given.
 
         Raises
         ------
         TypeError, ValueError
-            If an id is not an integer from 0 to 2**31 - 1, or an option needs `encoder_input_ids`.
+            If an id is not an integer from 0 to 2**31 - 1, an argument has the wrong type, or `encoder_input_ids` is
+            missing for an option that needs it.
 
         Examples
         --------
@@ -217,65 +242,35 @@ class GenerationConfig:
         5
         """
         options = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        prefixes = [check_tokens(f"prefix[{i}]", tokens) for i, tokens in enumerate(prefix or ())]
         needs_source = self.encoder_repetition_penalty != 1.0 or self.encoder_no_repeat_ngram_size > 0
         if needs_source and encoder_input_ids is None:
             raise ValueError(
                 "encoder_input_ids is missing; encoder_repetition_penalty and encoder_no_repeat_ngram_size need it"
             )
-        sources = encoder_input_ids if needs_source and encoder_input_ids is not None else ()
-        return options | {
-            "max_length": self._max_length(max(map(len, prefixes), default=0)),
-            "min_length": self.min_length or 0,
-            "min_new_tokens": self.min_new_tokens or 0,
-            "sequence_bias": self.sequence_bias or (),
-            "bad_words_ids": self.bad_words_ids or (),
-            "forced_eos_token_id": _as_tokens(self.forced_eos_token_id),
-            "suppress_tokens": self.suppress_tokens or (),
-            "begin_suppress_tokens": self.begin_suppress_tokens or (),
-            "start_id": check_token("start_id", start_id),
-            "eos_ids": list(check_tokens("eos_id", eos_id)),
-            "prefix": prefixes,
-            "encoder_input_ids": [check_tokens(f"encoder_input_ids[{i}]", ids) for i, ids in enumerate(sources)],
-        }
-
-    def _max_length(self, prefix_length: int) -> int:
-        if self.max_new_tokens is not None:
-            return 1 + prefix_length + self.max_new_tokens
-        return 256 if self.max_length is None else self.max_length
+        sources = encoder_input_ids if needs_source else None
+        inputs = resolve_inputs(prefix, sources, prefix_allowed_tokens_fn, logits_processor)
+        seed = (secrets.randbits(64),) if self.seed is None and self.do_sample else self.seed
+        unused = {name: () for name in _LISTS if options[name] is None}
+        return (
+            options
+            | unused
+            | inputs
+            | {
+                "max_length": longest_length(self, max(map(len, inputs["prefix"]), default=0)),
+                "min_length": self.min_length or 0,
+                "min_new_tokens": self.min_new_tokens or 0,
+                "seed": () if seed is None else seed,
+                "start_id": check_token("start_id", start_id),
+                "eos_ids": list(check_tokens("eos_id", eos_id)),
+            }
+        )
 
 
-def _as_tokens(value: Any) -> tuple[int, ...]:
-    return () if value is None else check_tokens("", value)
-
-
-def _at_least(lowest: int) -> Callable[[str, Any], Any]:
-    return lambda name, value: check_integer(name, value, lowest)
-
-
-def _positive(name: str, value: Any) -> float:
-    return check_number(name, value, "a finite number above 0", lambda x: 0.0 < x < math.inf)
-
-
-_LIMITS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
-# Fields that may be None: the option is not used.
-_OPTIONAL = frozenset(f.name for f in dataclasses.fields(GenerationConfig) if f.default is None)
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "num_beams": _at_least(1),
-    "num_return_sequences": _at_least(1),
-    "max_length": _at_least(1),
-    "max_new_tokens": _at_least(0),
-    "min_length": _at_least(0),
-    "min_new_tokens": _at_least(0),
-    "sequence_bias": check_biases,
-    "encoder_repetition_penalty": _positive,
-    "repetition_penalty": _positive,
-    "no_repeat_ngram_size": _at_least(0),
-    "encoder_no_repeat_ngram_size": _at_least(0),
-    "bad_words_ids": check_token_lists,
-    "forced_bos_token_id": check_token,
-    "forced_eos_token_id": check_tokens,
-    "exponential_decay_length_penalty": check_decay,
-    "suppress_tokens": check_tokens,
-    "begin_suppress_tokens": check_tokens,
-}
+_LISTS = (
+    "force_words_ids",
+    "sequence_bias",
+    "bad_words_ids",
+    "forced_eos_token_id",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+)

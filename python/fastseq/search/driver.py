@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 from fastseq.search.checks import check_integer
 from fastseq.search.config import GenerationConfig
+from fastseq.search.inputs import split_inputs
 from fastseq.search.outputs import Outputs
 from fastseq.search.result import Generation
 from fastseq.search.stepping import Reorder, Step, StepSearch
@@ -24,8 +25,6 @@ def beam_search(
     start_id: int,
     eos_id: int | Iterable[int],
     num_beams: int = 4,
-    prefix: Sequence[Sequence[int]] | None = None,
-    encoder_input_ids: Sequence[Sequence[int]] | None = None,
     reorder: Reorder | None = None,
     pass_parents: bool = False,
     on_tokens: OnTokens | None = None,
@@ -54,11 +53,6 @@ def beam_search(
         The end token or tokens.
     num_beams : int, default 4
         Sequences kept of each sentence; 1 is greedy search.
-    prefix : list of lists of int, optional
-        For each sentence the tokens after the start token that its target has to start with; they may differ in number.
-        They are part of the result and do not count in its score.
-    encoder_input_ids : list of lists of int, optional
-        The tokens of each source, which `encoder_repetition_penalty` and `encoder_no_repeat_ngram_size` compare with.
     reorder : callable, optional
         ``reorder(state, parents) -> state`` replaces the reordering described above; it is called whenever rows move.
     pass_parents : bool, default False
@@ -67,8 +61,14 @@ def beam_search(
     on_tokens : callable, optional
         Called with `StreamedTokens` as soon as tokens are certain; returning False ends the search where it is.
     **options
-        Further fields of `GenerationConfig`. And what else to return: `return_token_log_probs`, `return_attention`,
-        `return_logits`, `return_trace` (True or False), `return_top_logits` (how many); see `Hypothesis`.
+        Fields of `GenerationConfig`; `prefix`, for each sentence the tokens after the start token that its target has
+        to start with, which are part of the result and do not count in its score; `encoder_input_ids`, the tokens of
+        each source, which `encoder_repetition_penalty` and `encoder_no_repeat_ngram_size` compare with;
+        `prefix_allowed_tokens_fn`, a function ``(sentence, ids) -> ids`` that names the tokens that may follow the ids
+        (n,); `logits_processor`, one or several functions ``(ids, scores) -> scores`` that change the scores (n, V) of
+        the live rows with ids (n, length), each row on its own. And what else to return: `return_token_log_probs`,
+        `return_attention`, `return_logits`, `return_trace` (True or False), `return_top_logits` (how many); see
+        `Hypothesis`.
 
     Returns
     -------
@@ -106,9 +106,7 @@ def beam_search(
     >>> best.tokens, round(best.score, 4)
     ([2], -1.0217)
     """
-    search = _prepare(
-        step, state, batch_size, start_id, eos_id, num_beams, prefix, encoder_input_ids, reorder, pass_parents, options
-    )
+    search = _prepare(step, state, batch_size, start_id, eos_id, num_beams, reorder, pass_parents, options)
     if on_tokens is not None or search.outputs.trace:
         return run(search.stream(), on_tokens)
     steps = search.start(False)
@@ -124,13 +122,16 @@ def greedy_search(
     batch_size: int,
     start_id: int,
     eos_id: int | Iterable[int],
+    reorder: Reorder | None = None,
+    pass_parents: bool = False,
+    on_tokens: OnTokens | None = None,
     **options: Any,
 ) -> list[Generation]:
     """Follow the most probable token at every step of a model given by its step function.
 
     Parameters
     ----------
-    step, state, batch_size, start_id, eos_id, **options
+    step, state, batch_size, start_id, eos_id, reorder, pass_parents, on_tokens, **options
         As in `beam_search`. A sentence has one row until it ends.
 
     Returns
@@ -162,7 +163,17 @@ def greedy_search(
     """
     if options.setdefault("num_beams", 1) != 1:
         raise ValueError(f"num_beams is {options['num_beams']}; expected 1 for greedy search")
-    return beam_search(step, state, batch_size=batch_size, start_id=start_id, eos_id=eos_id, **options)
+    return beam_search(
+        step,
+        state,
+        batch_size=batch_size,
+        start_id=start_id,
+        eos_id=eos_id,
+        reorder=reorder,
+        pass_parents=pass_parents,
+        on_tokens=on_tokens,
+        **options,
+    )
 
 
 def stream_search(
@@ -173,8 +184,6 @@ def stream_search(
     start_id: int,
     eos_id: int | Iterable[int],
     num_beams: int = 4,
-    prefix: Sequence[Sequence[int]] | None = None,
-    encoder_input_ids: Sequence[Sequence[int]] | None = None,
     reorder: Reorder | None = None,
     pass_parents: bool = False,
     **options: Any,
@@ -183,7 +192,7 @@ def stream_search(
 
     Parameters
     ----------
-    step, state, batch_size, start_id, eos_id, num_beams, prefix, encoder_input_ids, reorder, pass_parents, **options
+    step, state, batch_size, start_id, eos_id, num_beams, reorder, pass_parents, **options
         As in `beam_search`.
 
     Returns
@@ -206,9 +215,7 @@ def stream_search(
     >>> stream.generations[0].tokens
     [1]
     """
-    return _prepare(
-        step, state, batch_size, start_id, eos_id, num_beams, prefix, encoder_input_ids, reorder, pass_parents, options
-    ).stream()
+    return _prepare(step, state, batch_size, start_id, eos_id, num_beams, reorder, pass_parents, options).stream()
 
 
 class _Prepared(NamedTuple):
@@ -230,15 +237,14 @@ def _prepare(
     start_id: int,
     eos_id: int | Iterable[int],
     num_beams: int,
-    prefix: Sequence[Sequence[int]] | None,
-    encoder_input_ids: Sequence[Sequence[int]] | None,
     reorder: Reorder | None,
     pass_parents: bool,
     options: dict[str, Any],
 ) -> _Prepared:
-    outputs, fields = Outputs.split(options)
+    outputs, rest = Outputs.split(options)
+    inputs, fields = split_inputs(rest)
     config = GenerationConfig(num_beams=num_beams).override(**fields)
-    resolved = config.resolve(start_id=start_id, eos_id=eos_id, prefix=prefix, encoder_input_ids=encoder_input_ids)
+    resolved = config.resolve(start_id=start_id, eos_id=eos_id, **inputs)
     size = check_integer("batch_size", batch_size, 0)
     start = partial(StepSearch, step, state, size, resolved, outputs, reorder, pass_parents)
     return _Prepared(start, size, outputs)

@@ -108,6 +108,30 @@ class StoredTensor:
             array[...] = view
         return array
 
+    def view(self) -> NDArray[Any]:
+        """Return the numbers where they are, if they are stored as `read` returns them, or what `read` returns.
+
+        The array cannot be written to. It is a part of the mapped file: its numbers are read from there when they are
+        looked at.
+        """
+        stored, result = NUMBERS[self.numbers]
+        in_order = tuple(s if n > 1 else 0 for s, n in zip(_c_strides(self.shape), self.shape, strict=True))
+        here = stored == result and not self.big_endian and self.offset % stored.itemsize == 0
+        if not here or 0 in self.shape or self.strides != in_order or not stored.isnative:
+            return self.read()
+        array: NDArray[Any] = np.ndarray(self.shape, result, self.content, self.offset)
+        array.flags.writeable = False
+        return array
+
+    def let_go(self) -> None:
+        """Tell the system that the numbers are not needed in memory for now; reading them again is fine."""
+        if not isinstance(self.content, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        begin = -(-self.offset // mmap.PAGESIZE) * mmap.PAGESIZE
+        end = (self.offset + self.stored_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
+        if end > begin:
+            self.content.madvise(mmap.MADV_DONTNEED, begin, end - begin)
+
 
 def place_tensor(
     numbers: str,
@@ -139,7 +163,7 @@ def place_tensor(
     if len(shape) > _MOST_DIMENSIONS or math.prod(max(n, 1) for n in shape) > _MOST_ELEMENTS:
         raise ValueError(f"shape {str(shape)[:100]} is larger than an array can be")
     if strides is None:
-        strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+        strides = _c_strides(shape)
     if len(strides) != len(shape):
         raise ValueError(f"shape {shape} has {len(shape)} dimensions, strides {strides} have {len(strides)}")
     start, end = storage
@@ -151,6 +175,11 @@ def place_tensor(
         raise ValueError(f"shape {shape}, strides {strides} and offset {first} reach outside a storage of {size}")
     strides = tuple(stride if n > 1 else 0 for n, stride in zip(shape, strides, strict=True))  # others are not used
     return StoredTensor(numbers, shape, strides, content, start + first * item_size(numbers), big_endian)
+
+
+def _c_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """In elements."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def read_all(tensors: Mapping[str, StoredTensor]) -> dict[str, NDArray[Any]]:

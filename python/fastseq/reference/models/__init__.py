@@ -1,8 +1,15 @@
-"""Whole encoder-decoder models in NumPy, to be read beside the papers they come from."""
+"""Whole models in NumPy, to be read beside the papers they come from."""
 
 from fastseq.reference.models.decoding import Decoding
 from fastseq.reference.models.ensemble import Ensemble
 from fastseq.reference.models.recurrent import RecurrentSeq2Seq
-from fastseq.reference.models.transformer import TransformerSeq2Seq
+from fastseq.reference.models.transformer import TransformerEncoder, TransformerLanguageModel, TransformerSeq2Seq
 
-__all__ = ["Decoding", "Ensemble", "RecurrentSeq2Seq", "TransformerSeq2Seq"]
+__all__ = [
+    "Decoding",
+    "Ensemble",
+    "RecurrentSeq2Seq",
+    "TransformerEncoder",
+    "TransformerLanguageModel",
+    "TransformerSeq2Seq",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fastseq.reference.models.ragged import Array, groups, options_of, positions
+from fastseq.reference.models.ragged import Array, groups, of_sentences, positions
 from fastseq.reference.search import make_search
 from fastseq.reference.search_trace import News
 
@@ -32,15 +32,10 @@ class Decoding:
     """
 
     def __init__(
-        self,
-        model: Any,
-        ids: Array,
-        offsets: Array,
-        options: dict[str, Any],
-        outputs: dict[str, Any] | None = None,
+        self, model: Any, ids: Array, offsets: Array, options: dict[str, Any], outputs: dict[str, Any] | None = None
     ) -> None:
         self._attends = bool(outputs and outputs["attention"])
-        if self._attends and model.config.get("attention") == "none":
+        if self._attends and not model.attends:
             raise ValueError("attention is wanted; this model has none")
         self._model, self._ids, self._offsets = model, ids, offsets
         self._options, self._outputs = options, outputs
@@ -57,7 +52,7 @@ class Decoding:
         if self._sentences is None:
             return
         self._search = make_search(
-            len(self._sentences), options_of(self._options, self._sentences), self._outputs, True
+            len(self._sentences), of_sentences(self._options, self._sentences), self._outputs, True
         )
         if self._search.done:
             self._end()

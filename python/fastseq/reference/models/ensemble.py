@@ -44,14 +44,15 @@ class Ensemble(Seq2Seq[EnsembleState]):
 
     def __init__(self, models: Sequence[Any], weights: Sequence[float], average: str) -> None:
         _check(models, weights, average)
-        attends = all(model.config.get("attention") != "none" for model in models)
-        config = {name: models[0].config[name] for name in ("source_vocab_size", "target_vocab_size")}
         self.models, self.weights, self.average = list(models), list(weights), average
         super().__init__(
-            config | ({} if attends else {"attention": "none"}),
-            models[0].tensors,
+            {},
+            {},
             sum(model.memory_size for model in models),
+            (models[0].source_vocab_size, models[0].target_vocab_size),
+            models[0].dtype,
         )
+        self.attends = all(model.attends for model in models)
 
     def start(self, source: Array) -> EnsembleState:
         """Encode source ids (b, S) with each model."""
@@ -97,6 +98,6 @@ def _check(models: Sequence[Any], weights: Sequence[float], average: str) -> Non
         if not 0 < weight <= 1:
             raise ValueError(f"weights[{m}] is {weight}; expected a number above 0 and at most 1")
         for name in ("source_vocab_size", "target_vocab_size"):
-            size, wanted = model.config[name], models[0].config[name]
+            size, wanted = getattr(model, name), getattr(models[0], name)
             if size != wanted:
                 raise ValueError(f"models[{m}] has {name} {size}; expected {wanted}, that of models[0]")

@@ -50,7 +50,10 @@ class RecurrentSeq2Seq(Seq2Seq[RecurrentState]):
 
     def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
         directions = ["", "_reverse"] if config["encoder_bidirectional"] else [""]
-        super().__init__(config, tensors, len(directions) * config["encoder_hidden_size"])
+        memory_size = len(directions) * config["encoder_hidden_size"]
+        vocab_sizes = config["source_vocab_size"], config["target_vocab_size"]
+        super().__init__(config, tensors, memory_size, vocab_sizes, tensors["encoder.embedding.weight"].dtype)
+        self.attends = config["attention"] != "none"
         self.cell = config["cell"]
         encoder_layers = range(config["encoder_num_layers"])
         self.encoder = Recurrent(
@@ -123,7 +126,9 @@ class RecurrentSeq2Seq(Seq2Seq[RecurrentState]):
                 context, weights_on_source = self._attend(x, state.memory)
                 joined = np.concatenate((context, x), axis=1)
                 combine = self.tensors["attention.combine.weight"], self.tensors["attention.combine.bias"]
-                x = np.tanh(linear(joined, *combine))
+                x = linear(joined, *combine)
+                if self.config["combine_activation"] == "tanh":
+                    x = np.tanh(x)
                 if attention is not None:
                     attention[:, t] = weights_on_source
             state = RecurrentState(state.memory, hidden, cell, x)

@@ -13,8 +13,9 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq.reference.models.ragged import groups, options_of, positions
-from fastseq.reference.search import BeamSearch, GreedySearch, make_search
+from fastseq.reference.models.ragged import groups, of_sentences, positions
+from fastseq.reference.search import make_search
+from fastseq.reference.search_base import Search
 from fastseq.reference.softmax import log_softmax
 
 __all__ = ["Seq2Seq"]
@@ -42,11 +43,21 @@ AnyState = TypeVar("AnyState", bound=State)
 class Seq2Seq(Generic[AnyState]):
     """An encoder-decoder over ragged batches; subclasses say how one group of equal source length runs."""
 
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Array], memory_size: int) -> None:
+    attends = True  # whether the decoder has attention on the source
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        tensors: dict[str, Array],
+        memory_size: int,
+        vocab_sizes: tuple[int, int],
+        dtype: np.dtype[Any],
+    ) -> None:
         self.config = config
         self.tensors = tensors
         self.memory_size = memory_size
-        self.dtype = tensors["encoder.embedding.weight"].dtype
+        self.source_vocab_size, self.target_vocab_size = vocab_sizes
+        self.dtype = dtype
 
     def start(self, source: Array) -> AnyState:
         """Encode source ids (b, S)."""
@@ -75,9 +86,9 @@ class Seq2Seq(Generic[AnyState]):
         return_attention: bool = False,
     ) -> tuple[Array, list[Array] | None]:
         """Teacher forcing: logits (M, V) after each target id, and attention (T_b, S_b) of each sentence."""
-        logits = np.empty((len(target_ids), self.config["target_vocab_size"]), self.dtype)
+        logits = np.empty((len(target_ids), self.target_vocab_size), self.dtype)
         attention: list[Array] = [np.empty(0)] * (len(offsets) - 1)
-        attends = return_attention and self.config.get("attention") != "none"
+        attends = return_attention and self.attends
         lengths = np.diff(target_offsets)
         for sentences in groups(offsets, _GROUP_ROWS):
             source = ids[positions(offsets, sentences)]
@@ -110,11 +121,11 @@ class Seq2Seq(Generic[AnyState]):
     ) -> list[list[tuple[Any, ...]]]:
         """Return for each sentence its hypotheses, best first."""
         attends = bool(outputs and outputs["attention"])
-        if attends and self.config.get("attention") == "none":
+        if attends and not self.attends:
             raise ValueError("attention is wanted; this model has none")
         answers: list[list[tuple[Any, ...]]] = [[] for _ in range(len(offsets) - 1)]
         for sentences in groups(offsets, max(1, _GROUP_ROWS // options["num_beams"])):
-            search = make_search(len(sentences), options_of(options, sentences), outputs)
+            search = make_search(len(sentences), of_sentences(options, sentences), outputs)
             if not search.done:
                 state = self.start(ids[positions(offsets, sentences)])
             while not search.done:
@@ -123,7 +134,7 @@ class Seq2Seq(Generic[AnyState]):
                 answers[b] = answer
         return answers
 
-    def step(self, search: GreedySearch | BeamSearch, state: AnyState, attends: bool) -> AnyState:
+    def step(self, search: Search, state: AnyState, attends: bool) -> AnyState:
         """One step of a search: the state after it."""
         logits, attention, state = self.advance(search.ids[:, None], state.select(search.parents), attends)
         search.advance(logits[:, 0].astype(np.float32), None if attention is None else attention[:, 0])

@@ -1,0 +1,120 @@
+// Dense layers with int8 weights and quantised rows (layout and formula: MatmulInt8Args in args.h).
+//
+// The sums are integers, so their order is free; the way back to float is one multiplication of the scales and one
+// fma for each output, whatever the tile it is computed in.
+#include "kernels/matmul_epilogue.h"
+#include "kernels/register.h"
+#include "simd/int8.h"
+
+namespace fastseq {
+namespace {
+
+/// Rows of a tile that fit the registers: R * P sums, P weights, one input and what the product needs.
+template <int P>
+constexpr int max_rows() {
+#if defined(FASTSEQ_ISA_AVX512)
+  return P == 4 ? 6 : 8;
+#elif defined(FASTSEQ_ISA_AVX2)
+  return P == 1 ? 8 : P == 2 ? 5 : P == 3 ? 3 : 2;
+#else
+  return 2;
+#endif
+}
+
+template <int R, int P>
+void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
+  constexpr int64_t kWidth = P * kLanes;
+  const MatmulArgs& common = args.common;
+  const int64_t fours = (common.in_features + 3) / 4, column = panel * kWidth;
+  const int8_t* weights = args.panels + panel * fours * kWidth * 4;
+  const int8_t* input = args.input + row * common.input_stride;
+  I32 sum[R][P];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) sum[r][p] = load_sums(args.first_sums + column + p * kLanes);
+  }
+  for (int64_t k = 0; k < fours; ++k) {
+    Weights8 w[P];
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) w[p] = load_weights(weights + (k * P + p) * 4 * kLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Inputs8 x = broadcast_inputs(input + r * common.input_stride + k * 4);
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) sum[r][p] = add_products(sum[r][p], x, w[p]);
+    }
+  }
+  float* output = common.output + row * common.output_stride + column;
+  const int64_t columns = common.out_features - column;  // of this panel and all behind it
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    const F32 input_scale = broadcast(args.input_scales[row + r]);
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+      const int64_t offset = p * kLanes, left = columns - offset;
+      float* at = output + r * common.output_stride + offset;
+      const F32 scale = input_scale * load(args.weight_scales + column + offset);
+      F32 start = broadcast(0.0f);
+      if (args.accumulate) {
+        start = left >= kLanes ? load(at) : load_partial(at, left);
+      } else if (common.bias != nullptr) {
+        start = load(common.bias + column + offset);
+      }
+      const F32 y = fma(to_float(sum[r][p]), scale, start);
+      if (left >= kLanes) {
+        store(at, y);
+      } else {
+        store_partial(at, y, left);
+      }
+    }
+  }
+  if (common.activation != Activation::kNone) {
+    activate_tile(common.activation, output, common.output_stride, R, columns < kWidth ? columns : kWidth);
+  }
+}
+
+template <int P, int R>
+void rows_of(const MatmulInt8Args& args, int64_t row, int64_t height, int64_t panel) {
+  if constexpr (R > 0) {
+    if (height == R) {
+      tile<R, P>(args, row, panel);
+    } else {
+      rows_of<P, R - 1>(args, row, height, panel);
+    }
+  }
+}
+
+template <int P>
+void matmul_panels(const MatmulInt8Args& args) {
+  constexpr int kRows = max_rows<P>();
+  const int64_t rows = args.common.rows, tiles = (rows + kRows - 1) / kRows;
+  for (int64_t panel = args.common.panel_begin; panel < args.common.panel_end; ++panel) {
+    for (int64_t t = 0; t < tiles; ++t) {
+      const int64_t row = rows * t / tiles;
+      rows_of<P, kRows>(args, row, rows * (t + 1) / tiles - row, panel);
+    }
+  }
+}
+
+void matmul_int8(const MatmulInt8Args& args) {
+  switch (args.common.vectors) {
+    case 1:
+      return matmul_panels<1>(args);
+    case 2:
+      return matmul_panels<2>(args);
+    case 3:
+      return matmul_panels<3>(args);
+    default:
+      return matmul_panels<4>(args);
+  }
+}
+
+}  // namespace
+
+FASTSEQ_REGISTER(matmul_int8) {
+  table.int8_vectors = 4;
+  table.matmul_int8 = matmul_int8;
+}
+
+}  // namespace fastseq

@@ -1,0 +1,64 @@
+// Transformers as data: one description covers every family.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/args.h"
+
+namespace fastseq {
+
+enum class NormKind { kLayer, kRms };
+enum class Positions { kNone, kTable, kSinusoidal };
+
+/// An encoder, a decoder, or a decoder that stands alone.
+struct TransformerStackConfig {
+  int64_t vocab_size = 0;
+  int64_t hidden_size = 0;
+  int64_t embedding_size = 0;   // width of the embeddings; 0: hidden_size, and no projection to it
+  std::vector<int64_t> layers;  // which weights each layer uses: 0, 1, 2, ... unless layers share them
+  int64_t num_heads = 0, head_size = 0;
+  int64_t intermediate_size = 0;
+  Activation activation = Activation::kRelu;
+  bool gated = false;  // feed-forward: activation(gate(x)) * in(x) in place of activation(in(x))
+  NormKind norm = NormKind::kLayer;
+  float norm_eps = 1e-5f;
+  bool norm_first = true;       // x + part(norm(x)), else norm(x + part(x))
+  bool final_norm = true;       // after the last layer
+  bool embedding_norm = false;  // after the sum of the embeddings
+  float embedding_scale = 1.0f;
+  Positions positions = Positions::kSinusoidal;
+  int64_t max_positions = 0;       // of a table
+  int64_t position_offset = 0;     // position 0 is this row of the table
+  int64_t token_types = 0;         // 0 for none
+  int64_t relative_positions = 0;  // M: a bias of the scores for distances of -M to M, beyond them as at the ends
+  float attention_scale = 1.0f;
+  bool cross_attention = false;
+
+  int64_t inner_size() const { return num_heads * head_size; }
+  int64_t table_width() const { return embedding_size > 0 ? embedding_size : hidden_size; }
+};
+
+struct TransformerSeq2SeqConfig {
+  TransformerStackConfig encoder, decoder;
+  bool shared_embedding = false;  // the encoder reads the decoder's
+  bool tie_output = true;         // the output layer's weight is the decoder's embedding
+  float logits_scale = 1.0f;      // of what the output layer reads
+};
+
+struct TransformerDecoderConfig {
+  TransformerStackConfig decoder;
+  bool tie_output = true;
+  float logits_scale = 1.0f;
+};
+
+/// An encoder, and on it [dense, activation and] a layer of `labels` outputs, for all tokens or the first.
+struct TransformerEncoderConfig {
+  TransformerStackConfig encoder;
+  int64_t labels = 0;  // 0: no head
+  bool first_token = false;
+  bool head_dense = false;
+  Activation head_activation = Activation::kNone;
+};
+
+}  // namespace fastseq

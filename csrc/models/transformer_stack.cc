@@ -1,0 +1,155 @@
+#include "models/transformer_stack.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/thread_pool.h"
+
+namespace fastseq {
+namespace {
+
+// Multiply-adds below which a share of the work is not worth a thread.
+constexpr int64_t kMinimumShare = 1 << 19;
+// Tokens that pass through the layers together: enough to use each weight many times, few enough to bound the memory.
+constexpr int64_t kGroupTokens = 1024;
+
+int64_t longest_of(const Ragged& source) {
+  int64_t longest = 0;
+  for (int64_t b = 0; b < source.batch_size; ++b) longest = std::max(longest, source.length(b));
+  return longest;
+}
+
+}  // namespace
+
+/// Memory of one pass.
+struct TransformerStack::Scratch {
+  Buffer<float> query_key_value;  // (tokens, 3 * inner)
+  Buffer<float> context;          // (tokens, inner)
+  Buffer<float> inner;            // of the feed-forward parts
+  Buffer<float> residual;         // (2, tokens, hidden)
+  Buffer<float> biases;           // (heads, 2 * longest - 1), or empty
+  int64_t longest = 0;
+};
+
+TransformerStack::TransformerStack(const TransformerStackConfig& config, const TensorMap& tensors,
+                                   const std::string& part, std::shared_ptr<const Embedding> tokens)
+    : config_(config), embedding_(tensors, part, std::move(tokens), config) {
+  const int64_t distinct =
+      config.layers.empty() ? 0 : *std::max_element(config.layers.begin(), config.layers.end()) + 1;
+  for (int64_t i = 0; i < distinct; ++i) {
+    layers_.emplace_back(tensors, part + ".layers." + std::to_string(i), config);
+  }
+  if (config.final_norm) norm_ = Norm(tensors, part + ".norm", config.hidden_size, config);
+  if (config.relative_positions > 0) {
+    relative_ = tensors.copy(part + ".relative_bias.weight", {config.num_heads, 2 * config.relative_positions + 1});
+  }
+}
+
+void TransformerStack::relative_biases(int64_t reach, float* biases) const {
+  const int64_t most = config_.relative_positions;
+  for (int64_t head = 0; head < config_.num_heads; ++head) {
+    const float* row = relative_.data() + head * (2 * most + 1) + most;
+    for (int64_t distance = 1 - reach; distance < reach; ++distance) {
+      *biases++ = row[std::clamp(distance, -most, most)];
+    }
+  }
+}
+
+void TransformerStack::self_attention(const SelfAttentionWeights& weights, const Ragged& source, bool causal,
+                                      float* key_value, const float* input, Scratch& scratch, float* output) const {
+  const int64_t tokens = source.tokens(), heads = config_.num_heads, size = config_.head_size;
+  const int64_t inner = config_.inner_size(), longest = scratch.longest;
+  const float* projected = scratch.query_key_value.data();
+  weights.query_key_value.forward(input, tokens, scratch.query_key_value.data());
+  for (int64_t i = 0; key_value != nullptr && i < tokens; ++i) {
+    std::memcpy(key_value + i * 2 * inner, projected + i * 3 * inner + inner,
+                static_cast<std::size_t>(2 * inner) * sizeof(float));
+  }
+  const int64_t work = tokens / std::max<int64_t>(1, source.batch_size) * longest * 2 * size + 1;
+  parallel_for(source.batch_size * heads, kMinimumShare / work + 1, [&](int64_t begin, int64_t end) {
+    Buffer<float> memory(attention_scratch_size(longest, size, size));
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t b = i / heads, head = i % heads, first = source.offsets[b];
+      AttentionArgs args;
+      args.queries = args.keys = source.length(b);
+      args.head_size = args.value_size = size;
+      args.query = projected + first * 3 * inner + head * size;
+      args.key = args.query + inner;
+      args.value = args.key + inner;
+      args.output = scratch.context.data() + first * inner + head * size;
+      args.query_stride = args.key_stride = args.value_stride = 3 * inner;
+      args.output_stride = inner;
+      args.scale = config_.attention_scale;
+      args.is_causal = causal;
+      if (scratch.biases.size() > 0) {  // of query q and key k: at key - query, from the middle
+        args.add = scratch.biases.data() + head * (2 * longest - 1) + longest - 1;
+        args.mask_query_stride = -1;
+        args.mask_key_stride = 1;
+      }
+      args.scratch = memory.data();
+      kernels().attention(args);
+    }
+  });
+  weights.output.forward(scratch.context.data(), tokens, output);
+}
+
+void TransformerStack::run(const Ragged& source, const int32_t* token_types, bool causal,
+                           const KeyValueOf& key_value_of, float* x) const {
+  const int64_t tokens = source.tokens();
+  if (tokens == 0) return;
+  Scratch scratch;
+  scratch.longest = longest_of(source);
+  scratch.query_key_value = Buffer<float>(tokens * 3 * config_.inner_size());
+  scratch.context = Buffer<float>(tokens * config_.inner_size());
+  scratch.residual = Buffer<float>(2 * tokens * config_.hidden_size);
+  if (config_.relative_positions > 0) {
+    scratch.biases = Buffer<float>(config_.num_heads * (2 * scratch.longest - 1));
+    relative_biases(scratch.longest, scratch.biases.data());
+  }
+  int64_t b = 0;
+  embedding_.forward(
+      tokens,
+      [&](int64_t i) {
+        while (i >= source.offsets[b + 1]) ++b;
+        return InputEmbedding::Token{source.ids[i], token_types != nullptr ? token_types[i] : 0, i - source.offsets[b]};
+      },
+      x);
+  for (int64_t i = 0; i < num_layers(); ++i) {
+    const TransformerLayer& weights = layer(i);
+    residual(weights.self_norm, tokens, x, scratch.residual.data(), [&](const float* input, float* output) {
+      self_attention(weights.self_attention, source, causal, key_value_of ? key_value_of(i) : nullptr, input, scratch,
+                     output);
+    });
+    scratch.inner.reserve_discard(weights.feed_forward.scratch_size(tokens));
+    residual(weights.feed_forward_norm, tokens, x, scratch.residual.data(), [&](const float* input, float* output) {
+      weights.feed_forward.forward(input, tokens, scratch.inner.data(), output);
+    });
+  }
+  final_norm(tokens, x);
+}
+
+void TransformerStack::encode(const Ragged& source, const int32_t* token_types, float* output) const {
+  // Groups of whole sequences, one after the other or at once; within a group the threads that are left over.
+  std::vector<int64_t> groups{0};
+  const int64_t share = std::clamp<int64_t>(source.tokens() / num_threads(), 1, kGroupTokens);
+  for (int64_t b = 0; b < source.batch_size; ++b) {
+    if (source.offsets[b + 1] - source.offsets[groups.back()] > share && b > groups.back()) groups.push_back(b);
+  }
+  groups.push_back(source.batch_size);
+  parallel_for(static_cast<int64_t>(groups.size()) - 1, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) {
+      const auto i = static_cast<std::size_t>(g);
+      const int64_t first = groups[i], count = groups[i + 1] - first, base = source.offsets[first];
+      std::vector<int64_t> offsets(source.offsets + first, source.offsets + first + count + 1);
+      for (int64_t& offset : offsets) offset -= base;
+      run({source.ids + base, offsets.data(), count}, token_types != nullptr ? token_types + base : nullptr, false, {},
+          output + base * config_.hidden_size);
+    }
+  });
+}
+
+void TransformerStack::read_prompts(const Ragged& prompts, const KeyValueOf& key_value_of, float* output) const {
+  run(prompts, nullptr, true, key_value_of, output);
+}
+
+}  // namespace fastseq

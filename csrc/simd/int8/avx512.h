@@ -1,0 +1,26 @@
+// AVX-512 without VNNI: |x| (sign(x) w) by vpmaddubsw, as in AVX2; the sign is applied by a masked subtraction.
+#pragma once
+
+#include "simd/int8/avx512_common.h"
+
+namespace fastseq {
+namespace {
+
+constexpr uint8_t kInputOffset = 0;
+struct Inputs8 {
+  __m512i magnitude;
+  __mmask64 negative;
+};
+
+inline Inputs8 broadcast_inputs(const int8_t* from) {
+  const __m512i value = broadcast_four(from);
+  return {_mm512_abs_epi8(value), _mm512_movepi8_mask(value)};
+}
+inline I32 add_products(I32 sum, Inputs8 x, Weights8 w) {
+  const __m512i weights = _mm512_mask_sub_epi8(w.v, x.negative, _mm512_setzero_si512(), w.v);
+  const __m512i pairs = _mm512_maddubs_epi16(x.magnitude, weights);
+  return {_mm512_add_epi32(sum.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
+}
+
+}  // namespace
+}  // namespace fastseq

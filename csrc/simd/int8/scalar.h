@@ -1,0 +1,55 @@
+// Portable int8 products.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace fastseq {
+namespace {
+
+constexpr uint8_t kInputOffset = 0;
+struct I32 {
+  int32_t lane[kLanes];
+};
+struct Weights8 {
+  int8_t byte[4 * kLanes];
+};
+struct Inputs8 {
+  int8_t byte[4];
+};
+
+inline I32 load_sums(const int32_t* from) {
+  I32 r;
+  std::memcpy(r.lane, from, sizeof r.lane);
+  return r;
+}
+inline F32 to_float(I32 a) {
+  F32 r;
+  for (int i = 0; i < kLanes; ++i) r.lane[i] = static_cast<float>(a.lane[i]);
+  return r;
+}
+inline Weights8 load_weights(const int8_t* from) {
+  Weights8 r;
+  std::memcpy(r.byte, from, sizeof r.byte);
+  return r;
+}
+inline Inputs8 broadcast_inputs(const int8_t* from) {
+  Inputs8 r;
+  std::memcpy(r.byte, from, sizeof r.byte);
+  return r;
+}
+inline I32 add_products(I32 sum, Inputs8 x, Weights8 w) {
+  for (int i = 0; i < kLanes; ++i) {
+    for (int j = 0; j < 4; ++j) sum.lane[i] += x.byte[j] * w.byte[4 * i + j];
+  }
+  return sum;
+}
+inline void store_bytes(int8_t* to, V16 v, uint8_t offset) {
+  for (int i = 0; i < kVirtualLanes; ++i) {
+    const auto whole = static_cast<int32_t>(v.part[i / kLanes].lane[i % kLanes]);
+    to[i] = static_cast<int8_t>(static_cast<uint8_t>(whole + offset));
+  }
+}
+
+}  // namespace
+}  // namespace fastseq

@@ -1,0 +1,38 @@
+"""Published models of Hugging Face's families: one file says how a family's folder becomes a model of ours."""
+
+from fastseq.models.families import (
+    albert,
+    bart,
+    bert,
+    distilbert,
+    electra,
+    gpt2,
+    m2m_100,
+    marian,
+    mbart,
+    mpnet,
+    pegasus,
+    roberta,
+    t5,
+)
+from fastseq.models.families.blueprint import Blueprint, Family
+
+__all__ = ["FAMILIES", "Blueprint", "Family"]
+
+FAMILIES: dict[str, Family] = {
+    "albert": albert.FAMILY,
+    "bart": bart.FAMILY,
+    "bert": bert.FAMILY,
+    "distilbert": distilbert.FAMILY,
+    "electra": electra.FAMILY,
+    "gpt2": gpt2.FAMILY,
+    "m2m_100": m2m_100.FAMILY,
+    "marian": marian.FAMILY,
+    "mbart": mbart.FAMILY,
+    "mpnet": mpnet.FAMILY,
+    "mt5": t5.MT5,
+    "pegasus": pegasus.FAMILY,
+    "roberta": roberta.FAMILY,
+    "t5": t5.FAMILY,
+    "xlm-roberta": roberta.XLM_ROBERTA,
+}

@@ -1,0 +1,136 @@
+"""What BART's descendants share: names of tensors and of configuration fields."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from fastseq.models.families.blueprint import Blueprint
+from fastseq.models.families.fields import Fields
+from fastseq.models.families.positions import marian_sinusoids, tensor2tensor_sinusoids
+from fastseq.models.families.sources import Computed, Source, Sources, Stored, attention, linear, norm
+from fastseq.models.kinds import EncoderDecoderConfig
+from fastseq.models.stack import StackConfig
+
+__all__ = ["read_bart_layout"]
+
+Positions = Literal["learned", "marian", "tensor2tensor"]
+
+
+def read_bart_layout(
+    fields: Fields,
+    stored: Collection[str],
+    model_type: str,
+    *,
+    norm_first: bool,
+    embedding_norm: bool,
+    positions: Positions,
+    activation: str,
+    eos_token_id: int,
+    pad_token_id: int,
+    decoder_start_token_id: int,
+    separate_embeddings: bool = False,
+) -> Blueprint:
+    """Return the blueprint of a family.
+
+    Parameters
+    ----------
+    fields, stored
+        See `Family`.
+    model_type : str
+    norm_first : bool
+        Pre-norm layers and a norm at the end.
+    embedding_norm : bool
+    positions : {"learned", "marian", "tensor2tensor"}
+        A table in the folder that begins two rows late, or one of two kinds of sinusoids.
+    activation : str
+        The default of `activation_function`, as the following are of theirs.
+    eos_token_id, pad_token_id, decoder_start_token_id : int
+    separate_embeddings : bool, default False
+        Whether encoder and decoder have one each.
+    """
+    vocab_size, offset = fields.size("vocab_size"), {"learned": 2, "marian": 0, "tensor2tensor": 2}[positions]
+    pad = fields.token("pad_token_id", pad_token_id)
+
+    def stack(part: str) -> StackConfig:
+        hidden, heads = fields.size("d_model"), fields.size(f"{part}_attention_heads")
+        head_size = fields.head_size(hidden, heads)
+        return StackConfig(
+            vocab_size=fields.size("decoder_vocab_size", vocab_size) if part == "decoder" else vocab_size,
+            hidden_size=hidden,
+            layers=fields.layers(f"{part}_layers"),
+            num_heads=heads,
+            head_size=head_size,
+            intermediate_size=fields.size(f"{part}_ffn_dim"),
+            activation=fields.activation("activation_function", activation),
+            norm="layer",
+            norm_eps=1e-5,
+            norm_first=norm_first,
+            final_norm=norm_first,
+            embedding_norm=embedding_norm,
+            embedding_scale=float(np.sqrt(hidden)) if fields.flag("scale_embedding", False) else 1.0,
+            positions="table",
+            max_positions=fields.positions("max_position_embeddings"),
+            position_offset=offset,
+            attention_scale=head_size**-0.5,
+            cross_attention=part == "decoder",
+        )
+
+    config = EncoderDecoderConfig(
+        model_type=model_type,
+        encoder=stack("encoder"),
+        decoder=stack("decoder"),
+        shared_embedding=not separate_embeddings,
+        tie_output=fields.flag("tie_word_embeddings", True),
+        output_bias="final_logits_bias" in stored,
+        pad_token_id=pad,
+        bos_token_id=fields.token("decoder_start_token_id", decoder_start_token_id),
+        eos_token_id=fields.first_token("eos_token_id", eos_token_id),
+    )
+    if config.shared_embedding and config.encoder.vocab_size != config.decoder.vocab_size:
+        fields.problem("decoder_vocab_size differs from vocab_size, but one embedding is shared")
+    sources = _stack_sources("encoder", config.encoder) | _stack_sources("decoder", config.decoder)
+    for part, description in (("encoder", config.encoder), ("decoder", config.decoder)):
+        sources[f"{part}.positions.weight"] = _positions(part, description, positions, pad)
+    names = ("decoder.embed_tokens.weight", "shared.weight", "encoder.embed_tokens.weight", "lm_head.weight")
+    shared = next((name for name in names[separate_embeddings ^ 1 :] if name in stored), "shared.weight")
+    sources["decoder.embedding.weight"] = Stored(names[0] if separate_embeddings else shared)
+    if separate_embeddings:
+        sources["encoder.embedding.weight"] = Stored("encoder.embed_tokens.weight")
+    if not config.tie_output:
+        sources["output.weight"] = Stored("lm_head.weight")
+    if config.output_bias:
+        bias_shape = {"final_logits_bias": (1, config.decoder.vocab_size)}
+        sources["output.bias"] = Computed(np.ravel, bias_shape)
+    ignored = (r"(encoder|decoder)\.embed_(tokens|positions)\.weights?", r"shared\.weight", r"lm_head\.weight")
+    return Blueprint(config=config, sources=sources, ignored=ignored, infinite=("output.bias",))
+
+
+def _positions(part: str, stack: StackConfig, kind: Positions, pad: int) -> Source:
+    rows, size = stack.position_offset + stack.max_positions, stack.hidden_size
+    if kind == "learned":
+        return Stored(f"{part}.embed_positions.weight")
+    if kind == "marian":
+        return Computed(partial(marian_sinusoids, rows, size))
+    return Computed(partial(tensor2tensor_sinusoids, rows, size, pad if pad < rows else None))
+
+
+def _stack_sources(part: str, stack: StackConfig) -> Sources:
+    sources: Sources = {}
+    if stack.embedding_norm:
+        sources |= norm(f"{part}.embedding_norm", f"{part}.layernorm_embedding")
+    if stack.final_norm:
+        sources |= norm(f"{part}.norm", f"{part}.layer_norm")
+    for i in stack.layers:
+        name = f"{part}.layers.{i}"
+        theirs = {"self_attn": "self_attn", "multihead_attn": "encoder_attn"}
+        for number, ours in enumerate(stack.attentions, 1):
+            projections = [f"{name}.{theirs[ours]}.{which}_proj" for which in ("q", "k", "v", "out")]
+            sources |= attention(f"{name}.{ours}", projections)
+            sources |= norm(f"{name}.norm{number}", f"{name}.{theirs[ours]}_layer_norm")
+        sources |= linear(f"{name}.linear1", f"{name}.fc1") | linear(f"{name}.linear2", f"{name}.fc2")
+        sources |= norm(f"{name}.norm{len(stack.attentions) + 1}", f"{name}.final_layer_norm")
+    return sources

@@ -1,0 +1,20 @@
+"""BERT (Devlin et al., 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from fastseq.models.families.bert_layout import Head, bert_stack, bert_stack_sources, encoder_blueprint
+from fastseq.models.families.blueprint import Blueprint, Family
+from fastseq.models.families.fields import Fields
+
+__all__ = ["FAMILY"]
+
+
+def _read(fields: Fields, stored: Collection[str]) -> Blueprint:
+    stack = bert_stack(fields)
+    head = Head(dense="pooler.dense", output="classifier", activation="tanh")
+    return encoder_blueprint(fields, "bert", stack, bert_stack_sources(stack), head)
+
+
+FAMILY = Family(_read, prefix="bert.")

@@ -1,0 +1,143 @@
+"""What BERT's descendants share: heads, and the names of tensors and of configuration fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastseq.models.families.blueprint import Blueprint
+from fastseq.models.families.fields import Fields
+from fastseq.models.families.sources import Sources, Stored, attention, linear, norm
+from fastseq.models.kinds import EncoderConfig
+from fastseq.models.stack import Activation, StackConfig
+
+__all__ = ["Head", "bert_stack", "bert_stack_sources", "embedding_sources", "encoder_blueprint"]
+
+_TASKS = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "Model": "feature-extraction",
+    "ForMaskedLM": "feature-extraction",
+    "ForPreTraining": "feature-extraction",
+}
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of sequence classification: a layer on the first token, and a hidden one before it.
+
+    Parameters
+    ----------
+    dense, output : str
+        Their names.
+    activation : str
+        Of the hidden one.
+    """
+
+    dense: str
+    output: str
+    activation: Activation
+
+
+def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sources: Sources, head: Head) -> Blueprint:
+    """Return the blueprint of an encoder with the head that `architectures` names."""
+    architecture = fields.get("architectures", [])
+    name = architecture[0] if isinstance(architecture, list) and architecture else "Model"
+    task = next((task for suffix, task in _TASKS.items() if str(name).endswith(suffix)), None)
+    if task is None:
+        fields.problem(f"architectures is {name!r}; expected one that ends with {', '.join(_TASKS)}")
+        task = "feature-extraction"
+    labels = {} if task == "feature-extraction" else _labels(fields, task)
+    if task == "text-classification":
+        sources |= linear("head.dense", head.dense) | linear("head.output", head.output)
+    elif labels:
+        sources |= linear("head.output", "qa_outputs" if task == "question-answering" else "classifier")
+    has_dense = task == "text-classification"
+    fields.require("position_embedding_type", ["absolute"])
+    fields.require("problem_type", ["single_label_classification", "multi_label_classification", "regression"])
+    config = EncoderConfig(
+        model_type=model_type,
+        encoder=stack,
+        task=task,
+        id2label=labels,
+        problem_type=fields.get("problem_type"),
+        head_dense=has_dense,
+        head_activation=head.activation if has_dense else "none",
+        pad_token_id=fields.get("pad_token_id"),
+    )
+    ignored: tuple[str, ...] = (r"(.*\.)?position_ids", r"(.*\.)?token_type_ids", r"pooler\..*")
+    if task == "feature-extraction":
+        ignored += (r"(cls|lm_head|vocab_\w+|generator_\w+|discriminator_\w+|predictions|sop_classifier)\..*",)
+    return Blueprint(config=config, sources=sources, ignored=ignored)
+
+
+def _labels(fields: Fields, task: str) -> dict[int, str]:
+    """Names of the outputs; `id2label` has numbers as text."""
+    given = fields.get("id2label")
+    if task == "question-answering":
+        return {0: "start", 1: "end"}
+    if given is None:
+        return {i: f"LABEL_{i}" for i in range(min(fields.size("num_labels", 2), 1 << 20))}
+    if isinstance(given, dict):
+        try:
+            labels = {int(key): str(value) for key, value in given.items()}
+        except ValueError:
+            labels = {}
+        if labels and sorted(labels) == list(range(len(labels))):
+            return dict(sorted(labels.items()))
+    fields.problem("id2label is wrong; expected a name for each of 0, 1, 2, ...")
+    return {0: "LABEL_0"}
+
+
+def bert_stack(
+    fields: Fields, *, position_offset: int = 0, token_types: int = 2, activation: str = "gelu"
+) -> StackConfig:
+    """Return the description of an encoder by the field names that BERT has."""
+    hidden, heads = fields.size("hidden_size"), fields.size("num_attention_heads")
+    head_size = fields.head_size(hidden, heads)
+    positions = fields.positions("max_position_embeddings", 512)
+    if positions <= position_offset:
+        fields.problem(f"max_position_embeddings is {positions}; expected more than {position_offset}")
+    return StackConfig(
+        vocab_size=fields.size("vocab_size"),
+        hidden_size=hidden,
+        layers=fields.layers("num_hidden_layers"),
+        num_heads=heads,
+        head_size=head_size,
+        intermediate_size=fields.size("intermediate_size"),
+        activation=fields.activation("hidden_act", activation),
+        norm="layer",
+        norm_eps=fields.number("layer_norm_eps", 1e-12),
+        norm_first=False,
+        final_norm=False,
+        embedding_norm=True,
+        positions="table",
+        max_positions=max(1, positions - position_offset),
+        position_offset=position_offset,
+        token_types=fields.size("type_vocab_size", token_types) if token_types else 0,
+        attention_scale=head_size**-0.5,
+    )
+
+
+def bert_stack_sources(stack: StackConfig) -> Sources:
+    """Return the sources of an encoder by the tensor names that BERT has."""
+    sources = embedding_sources(stack)
+    for i in stack.layers:
+        ours, theirs = f"encoder.layers.{i}", f"encoder.layer.{i}"
+        inside = [f"{theirs}.attention.{name}" for name in ("self.query", "self.key", "self.value", "output.dense")]
+        sources |= attention(f"{ours}.self_attn", inside)
+        sources |= norm(f"{ours}.norm1", f"{theirs}.attention.output.LayerNorm")
+        sources |= linear(f"{ours}.linear1", f"{theirs}.intermediate.dense")
+        sources |= linear(f"{ours}.linear2", f"{theirs}.output.dense")
+        sources |= norm(f"{ours}.norm2", f"{theirs}.output.LayerNorm")
+    return sources
+
+
+def embedding_sources(stack: StackConfig) -> Sources:
+    """Return the sources of the embeddings by the tensor names that BERT has."""
+    sources: Sources = norm("encoder.embedding_norm", "embeddings.LayerNorm")
+    sources["encoder.embedding.weight"] = Stored("embeddings.word_embeddings.weight")
+    sources["encoder.positions.weight"] = Stored("embeddings.position_embeddings.weight")
+    if stack.token_types:
+        sources["encoder.token_types.weight"] = Stored("embeddings.token_type_embeddings.weight")
+    return sources

@@ -1,0 +1,29 @@
+"""Pegasus (Zhang et al., 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from fastseq.models.families.bart_layout import read_bart_layout
+from fastseq.models.families.blueprint import Blueprint, Family
+from fastseq.models.families.fields import Fields
+
+__all__ = ["FAMILY"]
+
+
+def _read(fields: Fields, stored: Collection[str]) -> Blueprint:
+    return read_bart_layout(
+        fields,
+        stored,
+        "pegasus",
+        norm_first=True,
+        embedding_norm=False,
+        positions="marian",
+        activation="gelu",
+        eos_token_id=1,
+        pad_token_id=0,
+        decoder_start_token_id=0,
+    )
+
+
+FAMILY = Family(_read, prefix="model.")

@@ -1,0 +1,57 @@
+"""Tables of positions and of relative positions, as the families define them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["marian_sinusoids", "relative_biases", "tensor2tensor_sinusoids"]
+
+Array = NDArray[Any]
+
+
+def marian_sinusoids(count: int, size: int) -> Array:
+    """Sines, then cosines, of position / 10000^(2i / size): (count, size)."""
+    exponents = 2 * (np.arange(size) // 2) / size
+    angles = np.arange(count)[:, None] / np.power(10000, exponents)
+    return np.concatenate((np.sin(angles[:, 0::2]), np.cos(angles[:, 1::2])), axis=1).astype(np.float32)
+
+
+def tensor2tensor_sinusoids(count: int, size: int, zero: int | None) -> Array:
+    """Sines, then cosines, of position * 10000^(-i / (size / 2 - 1)), row `zero` empty: (count, size).
+
+    In float32 throughout, as in ``M2M100SinusoidalPositionalEmbedding``: the angles' roundings matter at far positions.
+    """
+    half = size // 2
+    step = np.float32(math.log(10000) / (half - 1))
+    frequencies = np.exp(np.arange(half, dtype=np.float32) * -step)
+    angles = np.arange(count, dtype=np.float32)[:, None] * frequencies
+    table = np.zeros((count, size), np.float32)
+    table[:, :half], table[:, half : 2 * half] = np.sin(angles), np.cos(angles)
+    if zero is not None:
+        table[zero] = 0
+    return table
+
+
+def relative_biases(weight: Array, *, bidirectional: bool, max_distance: int) -> Array:
+    """T5's biases of buckets (buckets, heads) as biases of distances key - query: (heads, 2 * max_distance + 1).
+
+    Half of the buckets are for keys that follow, if there are any; in each half the first half is for one distance
+    each, the others grow with the logarithm of the distance, up to `max_distance`.
+    """
+    buckets = len(weight) // 2 if bidirectional else len(weight)
+    distance = np.arange(-max_distance, max_distance + 1)
+    size = np.abs(distance) if bidirectional else np.maximum(-distance, 0)
+    exact = buckets // 2
+    ratio = np.log(np.maximum(size, 1).astype(np.float32) / np.float32(exact)) / np.float32(
+        math.log(max_distance / exact)
+    )
+    large = np.minimum(exact + (ratio * np.float32(buckets - exact)).astype(np.int64), buckets - 1)
+    bucket = np.where(size < exact, size, large)
+    if bidirectional:
+        bucket = bucket + np.where(distance > 0, buckets, 0)
+    biases: Array = weight[bucket].T
+    return biases

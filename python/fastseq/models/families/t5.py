@@ -1,0 +1,98 @@
+"""T5, T5 v1.1, FLAN-T5 and mT5 (Raffel et al., 2020; Xue et al., 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+
+from fastseq.models.families.blueprint import Blueprint, Family
+from fastseq.models.families.fields import Fields
+from fastseq.models.families.positions import relative_biases
+from fastseq.models.families.sources import Computed, Sources, Stored, attention, linear, norm
+from fastseq.models.kinds import EncoderDecoderConfig
+from fastseq.models.stack import Activation, StackConfig
+
+__all__ = ["FAMILY", "MT5"]
+
+
+def _read(model_type: str, fields: Fields, stored: Collection[str]) -> Blueprint:
+    encoder = _stack(fields, fields.layers("num_layers"), is_decoder=False)
+    decoder = _stack(fields, fields.layers("num_decoder_layers", len(encoder.layers)), is_decoder=True)
+    tied = "lm_head.weight" not in stored
+    # The first T5 tied and scaled; T5 v1.1 does neither, and says so by tie_word_embeddings; mT5 never scales.
+    scaled = model_type == "t5" and fields.flag("scale_decoder_outputs", fields.flag("tie_word_embeddings", True))
+    config = EncoderDecoderConfig(
+        model_type=model_type,
+        encoder=encoder,
+        decoder=decoder,
+        shared_embedding=True,
+        tie_output=tied,
+        output_bias=False,
+        logits_scale=encoder.hidden_size**-0.5 if scaled else 1.0,
+        pad_token_id=fields.token("pad_token_id", 0),
+        bos_token_id=fields.token("decoder_start_token_id", fields.token("pad_token_id", 0)),
+        eos_token_id=fields.first_token("eos_token_id", 1),
+    )
+    sources = _sources(fields, "encoder", encoder) | _sources(fields, "decoder", decoder)
+    names = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    sources["decoder.embedding.weight"] = Stored(next((name for name in names if name in stored), names[0]))
+    if not tied:
+        sources["output.weight"] = Stored("lm_head.weight")
+    ignored = (
+        r"(encoder|decoder)\.embed_tokens\.weight",
+        r"decoder\..*\.EncDecAttention\.relative_attention_bias\.weight",
+    )
+    return Blueprint(config=config, sources=sources, ignored=ignored)
+
+
+def _stack(fields: Fields, layers: tuple[int, ...], *, is_decoder: bool) -> StackConfig:
+    kind = fields.get("feed_forward_proj", "relu")
+    gated = isinstance(kind, str) and kind.startswith("gated-")
+    # What is called gelu there is the approximation.
+    activation: Activation = "gelu_tanh"
+    if kind != "gated-gelu":
+        activation = fields.activation("feed_forward_proj", "relu", "gated-")
+    return StackConfig(
+        vocab_size=fields.size("vocab_size"),
+        hidden_size=fields.size("d_model"),
+        layers=layers,
+        num_heads=fields.size("num_heads"),
+        head_size=fields.size("d_kv"),
+        intermediate_size=fields.size("d_ff"),
+        activation=activation,
+        gated=gated,
+        bias=False,
+        norm="rms",
+        norm_eps=fields.number("layer_norm_epsilon", 1e-6),
+        norm_first=True,
+        final_norm=True,
+        relative_positions=fields.positions("relative_attention_max_distance", 128),
+        attention_scale=1.0,
+        cross_attention=is_decoder,
+    )
+
+
+def _sources(fields: Fields, part: str, stack: StackConfig) -> Sources:
+    heads, buckets = stack.num_heads, fields.size("relative_attention_num_buckets", 32)
+    table = {f"{part}.block.0.layer.0.SelfAttention.relative_attention_bias.weight": (buckets, heads)}
+    expand = partial(relative_biases, bidirectional=part == "encoder", max_distance=stack.relative_positions)
+    sources: Sources = {f"{part}.relative_bias.weight": Computed(expand, table)}
+    sources |= norm(f"{part}.norm", f"{part}.final_layer_norm", bias=False)
+    for i in stack.layers:
+        ours, theirs = f"{part}.layers.{i}", f"{part}.block.{i}.layer"
+        for number, name in enumerate(stack.attentions):
+            inside = f"{theirs}.{number}.{'EncDecAttention' if number else 'SelfAttention'}"
+            sources |= attention(f"{ours}.{name}", [f"{inside}.{which}" for which in "qkvo"], bias=False)
+            sources |= norm(f"{ours}.norm{number + 1}", f"{theirs}.{number}.layer_norm", bias=False)
+        last = len(stack.attentions)
+        dense = f"{theirs}.{last}.DenseReluDense"
+        sources |= linear(f"{ours}.linear1", f"{dense}.{'wi_1' if stack.gated else 'wi'}", bias=False)
+        if stack.gated:
+            sources |= linear(f"{ours}.gate", f"{dense}.wi_0", bias=False)
+        sources |= linear(f"{ours}.linear2", f"{dense}.wo", bias=False)
+        sources |= norm(f"{ours}.norm{last + 1}", f"{theirs}.{last}.layer_norm", bias=False)
+    return sources
+
+
+FAMILY = Family(partial(_read, "t5"), prefix="")
+MT5 = Family(partial(_read, "mt5"), prefix="")

@@ -1,0 +1,91 @@
+"""Folders that Hugging Face's transformers has saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastseq.models.bound import BoundTensors, plain_name
+from fastseq.models.decoder import DecoderModel
+from fastseq.models.encoder import EncoderModel
+from fastseq.models.families import FAMILIES
+from fastseq.models.families.fields import Fields
+from fastseq.models.generation import GenerationDefaults
+from fastseq.models.kinds import EncoderConfig, EncoderDecoderConfig
+from fastseq.models.seq2seq import Seq2SeqModel
+from fastseq.weights import open_weights
+
+__all__ = ["FAMILIES", "load_published"]
+
+CONFIG_FILE, GENERATION_FILE = "config.json", "generation_config.json"
+
+
+def load_published(
+    folder: Path,
+    weights: Path,
+    values: dict[str, Any],
+    read_object: Callable[[Path], dict[str, Any]],
+    backend: str | None,
+) -> Seq2SeqModel | EncoderModel | DecoderModel:
+    """Return the model in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    weights : Path
+        The file or index of its weights, for messages.
+    values : dict
+        What `config.json` holds.
+    read_object : callable
+        Reads a file with a JSON object.
+    backend : str, optional
+
+    Raises
+    ------
+    ValueError
+        If the family is not known, a field is wrong or the weights do not fit.
+    """
+    model_type = values.get("model_type")
+    family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
+    if family is None:
+        known = ", ".join(sorted(FAMILIES))
+        raise ValueError(f"{folder / CONFIG_FILE}: model_type is {str(model_type)[:60]!r}; expected one of {known}")
+    stored = open_weights(folder)
+    fields = Fields(values)
+    blueprint = family.read(fields, {plain_name(name, family.prefix) for name in stored})
+    try:
+        fields.check()
+    except ValueError as error:
+        raise ValueError(f"{folder / CONFIG_FILE}: {error}") from None
+    config = blueprint.config
+    if not isinstance(config, EncoderConfig):
+        defaults = _generation_defaults(folder, values, config.bos_token_id, config.eos_token_id, read_object)
+    try:
+        tensors = BoundTensors(
+            config,
+            stored,
+            blueprint.sources,
+            prefix=family.prefix,
+            ignored=blueprint.ignored,
+            infinite=blueprint.infinite,
+        )
+        if isinstance(config, EncoderConfig):
+            return EncoderModel(config, tensors, backend, folder)
+        if isinstance(config, EncoderDecoderConfig):
+            return Seq2SeqModel(config, tensors, None, backend, folder, defaults)
+        return DecoderModel(config, tensors, backend, folder, defaults)
+    except ValueError as error:
+        raise ValueError(f"{weights}: {error}") from None
+
+
+def _generation_defaults(
+    folder: Path, values: dict[str, Any], start_id: int, eos_id: int, read_object: Callable[[Path], dict[str, Any]]
+) -> GenerationDefaults:
+    """What the folder says in a file of its own, or what older folders say in `config.json`."""
+    path = folder / GENERATION_FILE
+    own = path.is_file()
+    try:
+        return GenerationDefaults.read(read_object(path) if own else values, start_id=start_id, eos_id=eos_id)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path if own else folder / CONFIG_FILE}: {error}") from None

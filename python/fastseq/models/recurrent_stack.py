@@ -1,0 +1,102 @@
+"""An embedding and stacked recurrent layers behind it: what classifiers and language models share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from fastseq import _backend
+from fastseq.models.config import ModelConfig
+from fastseq.models.ragged import Floats, Ids, Offsets
+
+__all__ = ["RecurrentStack", "RecurrentStackConfig"]
+
+_GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
+_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentStackConfig(ModelConfig):
+    """Sizes of an embedding and the recurrent layers that read it.
+
+    Parameters
+    ----------
+    vocab_size, embedding_size : int
+        V and E.
+    cell : {"rnn_tanh", "rnn_relu", "lstm", "gru"}
+    hidden_size, num_layers : int
+        H and L.
+    """
+
+    vocab_size: int
+    embedding_size: int
+    cell: Literal["rnn_tanh", "rnn_relu", "lstm", "gru"]
+    hidden_size: int
+    num_layers: int
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Ends of the names of the tensors of each direction."""
+        return ("",)
+
+    @property
+    def memory_size(self) -> int:
+        """Width of the last layer's output: the directions side by side."""
+        return self.hidden_size * len(self.directions)
+
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every tensor that the model must have, by name."""
+        shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (self.vocab_size, self.embedding_size)}
+        rows = _GATES[self.cell] * self.hidden_size
+        for layer in range(self.num_layers):
+            width = self.memory_size if layer else self.embedding_size
+            for direction in self.directions:
+                sizes = ((rows, width), (rows, self.hidden_size), (rows,), (rows,))
+                shapes |= {f"rnn.{kind}_l{layer}{direction}": size for kind, size in zip(_KINDS, sizes, strict=True)}
+        return shapes
+
+
+class RecurrentStack:
+    """The layers packed for one backend; batches are ragged.
+
+    Parameters
+    ----------
+    config : RecurrentStackConfig
+    tensors : mapping of str to float32 array
+    backend : str
+    """
+
+    def __init__(self, config: RecurrentStackConfig, tensors: Mapping[str, Any], backend: str) -> None:
+        self._functions = _backend.get(backend)
+        self._embedding = tensors["embedding.weight"]
+        weights = [
+            tuple(tensors[f"rnn.{kind}_l{layer}{direction}"] for kind in _KINDS)
+            for layer in range(config.num_layers)
+            for direction in config.directions
+        ]
+        self._rnn = self._functions.Recurrent(config.cell, weights, len(config.directions) == 2)
+
+    def forward(
+        self, ids: Ids, offsets: Offsets, h0: Floats | None = None, c0: Floats | None = None
+    ) -> tuple[Floats, Floats, Floats | None]:
+        """Read sequences of ids that lie end to end.
+
+        Parameters
+        ----------
+        ids : (N,)
+        offsets : (B + 1,)
+        h0, c0 : (num_layers * directions, B, H), optional
+            Zeros by default.
+
+        Returns
+        -------
+        output : (N, memory_size)
+        h_n, c_n
+            Last states, shaped as `h0`; c_n is None unless the cell has one.
+        """
+        embedded = self._functions.embedding(ids.astype(np.int64), self._embedding)
+        output, h_n, c_n = self._rnn.forward(embedded, offsets, h0, c0)
+        return output, h_n, c_n

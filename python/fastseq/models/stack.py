@@ -1,0 +1,139 @@
+"""Transformers as data: one description of a stack of layers covers every family."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+__all__ = ["Activation", "Shapes", "StackConfig"]
+
+Activation: TypeAlias = Literal["none", "relu", "gelu", "gelu_tanh", "silu", "tanh"]
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackConfig:
+    """An encoder, a decoder, or a decoder that stands alone.
+
+    Parameters
+    ----------
+    vocab_size, hidden_size : int
+    embedding_size : int, default 0
+        Width of the embeddings, which a dense layer projects to `hidden_size`; 0: `hidden_size`, and no projection.
+    layers : tuple of int
+        Which weights each layer uses: 0, 1, 2, ... unless layers share them.
+    num_heads, head_size : int
+        Their product is the width of queries, keys and values.
+    intermediate_size : int
+        Width inside the feed-forward parts.
+    activation : {"none", "relu", "gelu", "gelu_tanh", "silu", "tanh"}
+    gated : bool, default False
+        Feed-forward parts: activation(gate(x)) * linear1(x) in place of activation(linear1(x)).
+    bias : bool, default True
+        Whether dense layers have one.
+    norm : {"layer", "rms"}
+    norm_eps : float
+    norm_first : bool
+        x + part(norm(x)), or norm(x + part(x)).
+    final_norm, embedding_norm : bool
+        A norm after the last layer, and after the sum of the embeddings.
+    embedding_scale : float, default 1.0
+        What token embeddings are multiplied by.
+    positions : {"none", "table", "sinusoidal"}
+        A table of `max_positions` rows that begins with row `position_offset`, or interleaved sines and cosines.
+    max_positions, position_offset : int, default 0
+    token_types : int, default 0
+        Number of token types.
+    relative_positions : int, default 0
+        M: scores get a bias for the distance key - query from -M to M; what is farther gets that of the end.
+    attention_scale : float
+    cross_attention : bool, default False
+
+    Examples
+    --------
+    >>> stack = StackConfig(vocab_size=50, hidden_size=16, layers=(0, 1), num_heads=2, head_size=8,
+    ...     intermediate_size=32, activation="gelu", norm="layer", norm_eps=1e-5, norm_first=False, final_norm=False,
+    ...     attention_scale=8**-0.5)
+    >>> stack.tensor_shapes("encoder")["encoder.layers.1.linear1.weight"]
+    (32, 16)
+    """
+
+    vocab_size: int
+    hidden_size: int
+    embedding_size: int = 0
+    layers: tuple[int, ...]
+    num_heads: int
+    head_size: int
+    intermediate_size: int
+    activation: Activation
+    gated: bool = False
+    bias: bool = True
+    norm: Literal["layer", "rms"]
+    norm_eps: float
+    norm_first: bool
+    final_norm: bool
+    embedding_norm: bool = False
+    embedding_scale: float = 1.0
+    positions: Literal["none", "table", "sinusoidal"] = "none"
+    max_positions: int = 0
+    position_offset: int = 0
+    token_types: int = 0
+    relative_positions: int = 0
+    attention_scale: float
+    cross_attention: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """Return what the backends read."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return values | {"layers": list(self.layers)}
+
+    @property
+    def attentions(self) -> tuple[str, ...]:
+        """Names of the attention parts of a layer."""
+        return ("self_attn", "multihead_attn") if self.cross_attention else ("self_attn",)
+
+    def tensor_shapes(self, part: str, embedding: bool = True) -> Shapes:
+        """Return the shape of every tensor of the stack, whose names begin with `part`."""
+        width = self.embedding_size or self.hidden_size
+        shapes: Shapes = {f"{part}.embedding.weight": (self.vocab_size, width)} if embedding else {}
+        if self.positions == "table":
+            shapes[f"{part}.positions.weight"] = (self.position_offset + self.max_positions, width)
+        if self.token_types:
+            shapes[f"{part}.token_types.weight"] = (self.token_types, width)
+        if self.embedding_norm:
+            shapes |= self._norm(f"{part}.embedding_norm", width)
+        if self.embedding_size:
+            shapes |= {f"{part}.embedding_projection.weight": (self.hidden_size, width)}
+            shapes |= {f"{part}.embedding_projection.bias": (self.hidden_size,)}
+        if self.relative_positions:
+            shapes[f"{part}.relative_bias.weight"] = (self.num_heads, 2 * self.relative_positions + 1)
+        for layer in sorted(set(self.layers)):
+            shapes |= self._layer(f"{part}.layers.{layer}")
+        if self.final_norm:
+            shapes |= self._norm(f"{part}.norm", self.hidden_size)
+        return shapes
+
+    def _layer(self, name: str) -> Shapes:
+        hidden, inner = self.hidden_size, self.num_heads * self.head_size
+        dense: Shapes = {}
+        for attention in self.attentions:
+            dense[f"{name}.{attention}.in_proj_"] = (3 * inner, hidden)
+            dense[f"{name}.{attention}.out_proj."] = (hidden, inner)
+        for linear in ("gate", "linear1") if self.gated else ("linear1",):
+            dense[f"{name}.{linear}."] = (self.intermediate_size, hidden)
+        dense[f"{name}.linear2."] = (hidden, self.intermediate_size)
+        shapes: Shapes = {}
+        for start, shape in dense.items():
+            shapes[f"{start}weight"] = shape
+            if self.bias:
+                shapes[f"{start}bias"] = shape[:1]
+        for norm in range(1, len(self.attentions) + 2):  # one for each attention, one for the feed-forward part
+            shapes |= self._norm(f"{name}.norm{norm}", hidden)
+        return shapes
+
+    def _norm(self, name: str, size: int) -> Shapes:
+        shapes: Shapes = {f"{name}.weight": (size,)}
+        if self.norm == "layer":
+            shapes[f"{name}.bias"] = (size,)
+        return shapes

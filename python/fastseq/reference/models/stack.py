@@ -1,0 +1,209 @@
+"""A stack of Transformer layers (Vaswani et al., 2017), encoder or decoder, as its description says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastseq.reference.activations import gelu, relu, silu, tanh
+from fastseq.reference.attention import scaled_dot_product_attention
+from fastseq.reference.linear import embedding, linear
+from fastseq.reference.norm import layer_norm, rms_norm
+from fastseq.reference.softmax import softmax
+
+__all__ = ["ACTIVATIONS", "KeysValues", "Stack", "by_rows"]
+
+Array: TypeAlias = NDArray[Any]
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "none": lambda x: x,
+    "relu": relu,
+    "gelu": gelu,
+    "gelu_tanh": partial(gelu, approximate="tanh"),
+    "silu": silu,
+    "tanh": tanh,
+}
+
+
+@dataclass
+class KeysValues:
+    """Keys and values of one attention, (r, heads, length, D) each."""
+
+    keys: Array
+    values: Array
+
+    def select(self, rows: Array) -> KeysValues:
+        """Return those of the given rows."""
+        return KeysValues(self.keys[rows], self.values[rows])
+
+
+class Stack:
+    """Layers, with what comes before the first and after the last.
+
+    Parameters
+    ----------
+    config : dict
+        The fields of `fastseq.models.StackConfig`.
+    tensors : dict of arrays
+        All of one dtype, which is the dtype of the computation.
+    part : str
+        The first word of the tensors' names.
+    embedding : array
+        Of the tokens, (vocab_size, width).
+    """
+
+    def __init__(self, config: dict[str, Any], tensors: dict[str, Array], part: str, embedding: Array) -> None:
+        self.config = config
+        self.tensors = tensors
+        self.part = part
+        self.embedding = embedding
+        self.dtype = embedding.dtype
+        self.heads, self.head_size = config["num_heads"], config["head_size"]
+
+    def read(self, ids: Array, token_types: Array | None = None, is_causal: bool = False) -> Array:
+        """Read whole sequences: ids (b, T) to hidden states (b, T, hidden)."""
+        return self.advance(ids, self.no_past(len(ids)), None, is_causal=is_causal, token_types=token_types)[0]
+
+    def no_past(self, rows: int) -> list[KeysValues]:
+        """Return what the layers know before the first token."""
+        nothing = np.empty((rows, self.heads, 0, self.head_size), self.dtype)
+        return [KeysValues(nothing, nothing) for _ in self.config["layers"]]
+
+    def cross(self, memory: Array) -> list[KeysValues]:
+        """Keys and values of the encoder's output (r, S, hidden) for each layer."""
+        return [self._keys_values(f"{self.part}.layers.{i}.multihead_attn", memory) for i in self.config["layers"]]
+
+    def advance(
+        self,
+        ids: Array,
+        past: list[KeysValues],
+        cross: list[KeysValues] | None,
+        *,
+        is_causal: bool,
+        token_types: Array | None = None,
+        return_attention: bool = False,
+    ) -> tuple[Array, list[KeysValues], Array | None]:
+        """Read ids (r, T) after a past: one of them, or many if there is no past or they all see each other.
+
+        Returns hidden states (r, T, hidden), the past with these tokens, and the weights (r, T, S) of the last layer on
+        the encoder's output, if asked.
+        """
+        first = past[0].keys.shape[2] if past else 0
+        x = self._embed(ids, first, token_types)
+        mask = self._mask(first, ids.shape[1], is_causal)
+        extended: list[KeysValues] = []
+        weights = None
+        for i, (layer, before) in enumerate(zip(self.config["layers"], past, strict=True)):
+            name = f"{self.part}.layers.{layer}"
+            on = cross[i] if cross is not None else None
+
+            def self_attention(y: Array, name: str = name, before: KeysValues = before) -> Array:
+                new = self._keys_values(f"{name}.self_attn", y)
+                keys = np.concatenate((before.keys, new.keys), axis=2)
+                extended.append(KeysValues(keys, np.concatenate((before.values, new.values), axis=2)))
+                return self._attend(f"{name}.self_attn", y, extended[-1], mask)
+
+            x = self._residual(f"{name}.norm1", x, self_attention)
+            if on is not None:
+                if return_attention and i == len(past) - 1:
+                    y = self._norm(f"{name}.norm2", x) if self.config["norm_first"] else x
+                    weights = self._mean_weights(f"{name}.multihead_attn", y, on)
+                attend = partial(self._attend, f"{name}.multihead_attn", on=on)
+                x = self._residual(f"{name}.norm2", x, attend)
+            x = self._residual(f"{name}.norm{3 if on is not None else 2}", x, partial(self._feed_forward, name))
+        if self.config["final_norm"]:
+            x = self._norm(f"{self.part}.norm", x)
+        return x, extended, weights
+
+    def _embed(self, ids: Array, first: int, token_types: Array | None) -> Array:
+        """Sum of the embeddings of ids (b, T) at the positions from `first` on, normed and projected."""
+        config, part, width = self.config, self.part, self.embedding.shape[1]
+        flat = embedding(ids.reshape(-1).astype(np.int64), self.embedding)
+        x = flat.reshape(*ids.shape, width) * self.dtype.type(config["embedding_scale"])
+        count = ids.shape[1]
+        if config["positions"] == "table":
+            start = config["position_offset"] + first
+            if first + count > config["max_positions"]:
+                raise ValueError(f"a sequence is longer than max_positions = {config['max_positions']}")
+            x = x + self.tensors[f"{part}.positions.weight"][start : start + count]
+        elif config["positions"] == "sinusoidal":
+            x = x + _sinusoids(first, count, width).astype(self.dtype)
+        if config["token_types"]:
+            x = x + self.tensors[f"{part}.token_types.weight"][0 if token_types is None else token_types]
+        if config["embedding_norm"]:
+            x = self._norm(f"{part}.embedding_norm", x)
+        return self._dense(f"{part}.embedding_projection", x) if config["embedding_size"] else x
+
+    def _residual(self, norm: str, x: Array, part: Callable[[Array], Array]) -> Array:
+        """Residual sum: x + part(norm(x)) with norm_first (Xiong et al., 2020), else norm(x + part(x))."""
+        if self.config["norm_first"]:
+            return x + part(self._norm(norm, x))
+        return self._norm(norm, x + part(x))
+
+    def _norm(self, name: str, x: Array) -> Array:
+        weight, eps = self.tensors[f"{name}.weight"], self.config["norm_eps"]
+        if self.config["norm"] == "rms":
+            return by_rows(rms_norm, x, weight, eps)
+        return by_rows(layer_norm, x, weight, self.tensors[f"{name}.bias"], eps)
+
+    def _dense(self, name: str, x: Array) -> Array:
+        return by_rows(linear, x, self.tensors[f"{name}.weight"], self.tensors.get(f"{name}.bias"))
+
+    def _feed_forward(self, name: str, x: Array) -> Array:
+        def activate(y: Array) -> Array:
+            return ACTIVATIONS[self.config["activation"]](y.reshape(-1)).reshape(y.shape)
+
+        inner = self._dense(f"{name}.linear1", x)
+        inner = activate(self._dense(f"{name}.gate", x)) * inner if self.config["gated"] else activate(inner)
+        return self._dense(f"{name}.linear2", inner)
+
+    def _project(self, name: str, part: int, x: Array) -> Array:
+        """Queries, keys or values (part 0, 1, 2) of x (r, T, hidden), heads apart: (r, heads, T, D)."""
+        size = self.heads * self.head_size
+        rows = slice(part * size, (part + 1) * size)
+        weight, bias = self.tensors[f"{name}.in_proj_weight"], self.tensors.get(f"{name}.in_proj_bias")
+        projected = by_rows(linear, x, weight[rows], None if bias is None else bias[rows])
+        return np.swapaxes(projected.reshape(*x.shape[:2], self.heads, self.head_size), 1, 2)
+
+    def _keys_values(self, name: str, x: Array) -> KeysValues:
+        return KeysValues(self._project(name, 1, x), self._project(name, 2, x))
+
+    def _attend(self, name: str, x: Array, on: KeysValues, mask: Array | None = None) -> Array:
+        query, scale = self._project(name, 0, x), self.config["attention_scale"]
+        heads = scaled_dot_product_attention(query, on.keys, on.values, mask, False, scale)
+        return self._dense(f"{name}.out_proj", heads.swapaxes(1, 2).reshape(*x.shape[:2], self.heads * self.head_size))
+
+    def _mask(self, first: int, count: int, is_causal: bool) -> Array | None:
+        """What is added to the scores (heads, T, keys) of T queries from `first` on, or which keys they see."""
+        distance = np.arange(first + count) - np.arange(first, first + count)[:, None]  # key - query
+        visible: Array | None = distance <= 0 if is_causal and count > 1 else None
+        most = self.config["relative_positions"]
+        if not most:
+            return visible
+        bias: Array = self.tensors[f"{self.part}.relative_bias.weight"][:, np.clip(distance, -most, most) + most]
+        return bias if visible is None else np.where(visible, bias, bias.dtype.type(-np.inf))
+
+    def _mean_weights(self, name: str, x: Array, on: KeysValues) -> Array:
+        """Attention weights (r, T, S), the mean over the heads."""
+        scores = self._project(name, 0, x) @ on.keys.swapaxes(2, 3) * self.dtype.type(self.config["attention_scale"])
+        weights: Array = by_rows(softmax, scores).mean(axis=1)
+        return weights
+
+
+def by_rows(function: Callable[..., Array], x: Array, *args: Any) -> Array:
+    """Apply a function of rows (N, I) -> (N, O) to x (..., I)."""
+    result = function(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), *args)
+    return result.reshape(*x.shape[:-1], result.shape[-1])
+
+
+def _sinusoids(first: int, count: int, size: int) -> Array:
+    """Sines and cosines of position / 10000^(2i / size), interleaved: (count, size)."""
+    angles = np.arange(first, first + count)[:, None] * 10000.0 ** (-np.arange(0, size, 2) / size)
+    table: Array = np.stack((np.sin(angles), np.cos(angles)), axis=-1).reshape(count, size + size % 2)[:, :size]
+    return table

@@ -1,0 +1,225 @@
+"""Files of Keras that are damaged, incomplete or hostile: an error that says what is wrong where."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastseq import nn
+from fastseq.weights import read_keras
+
+h5py = pytest.importorskip("h5py")
+
+
+def layer(kind: str, name: str, **config: Any) -> dict[str, Any]:
+    return {"module": "keras.layers", "class_name": kind, "config": {"name": name, **config}}
+
+
+LAYERS = [
+    layer("Embedding", "words", mask_zero=True),
+    layer("LSTM", "rnn", units=3),
+    layer("Dense", "out", units=2, activation="softmax"),
+]
+CONFIG = {"module": "keras", "class_name": "Sequential", "config": {"name": "model", "layers": LAYERS}}
+SHAPES = {
+    "layers/embedding/vars/0": (5, 4),
+    "layers/lstm/cell/vars/0": (4, 12),
+    "layers/lstm/cell/vars/1": (3, 12),
+    "layers/lstm/cell/vars/2": (12,),
+    "layers/dense/vars/0": (3, 2),
+    "layers/dense/vars/1": (2,),
+}
+
+
+def weights(change: Any = lambda file: None) -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for path, shape in SHAPES.items():
+            file[path] = np.random.default_rng(len(shape)).normal(size=shape).astype(np.float32)
+        change(file)
+    return buffer.getvalue()
+
+
+def archive(path: Path, config: Any = CONFIG, h5: bytes | None = None, compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as file:
+        file.writestr("metadata.json", "{}")
+        file.writestr("config.json", config if isinstance(config, str) else json.dumps(config))
+        file.writestr("model.weights.h5", weights() if h5 is None else h5)
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model.keras"
+
+
+def test_a_file_made_by_hand_runs(path: Path, backend: str) -> None:
+    output = nn.from_keras(archive(path))(np.array([[1, 2, 0], [4, 0, 0]]))
+    assert output.shape == (2, 2)
+    np.testing.assert_allclose(output.sum(axis=1), 1, atol=1e-6)
+
+
+def test_missing_and_wrong_weights_are_named(path: Path) -> None:
+    def lose(file: Any) -> None:
+        del file["layers/lstm"]
+
+    with pytest.raises(ValueError, match=r"model.keras: layer 'rnn' \(LSTM\) has weights of shapes none; expected"):
+        nn.from_keras(archive(path, h5=weights(lose)))
+
+    def reshape(file: Any) -> None:
+        del file["layers/dense/vars/0"]
+        file["layers/dense/vars/0"] = np.zeros((2, 3), np.float32)
+
+    with pytest.raises(ValueError, match=r"'out' \(Dense\) has weights of shapes \(2, 3\), \(2,\); expected \(\*, 2\)"):
+        nn.from_keras(archive(path, h5=weights(reshape)))
+
+    def count(file: Any) -> None:
+        del file["layers/dense/vars/1"]
+        file["layers/dense/vars/1"] = np.zeros(2, np.int64)
+
+    with pytest.raises(ValueError, match=r"has weights of type int64; expected floats"):
+        nn.from_keras(archive(path, h5=weights(count)))
+
+
+def outside(file: Any) -> None:
+    file["layers/other"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def soft(file: Any) -> None:
+    file["layers/other"] = h5py.SoftLink("/layers")
+
+
+def loop(file: Any) -> None:
+    file["layers/dense/again"] = file["layers"]
+
+
+def elsewhere(file: Any) -> None:
+    file.create_dataset("data", (100,), "f4", external=[("/etc/passwd", 0, 400)])
+
+
+def packed(file: Any) -> None:
+    file.create_dataset("data", data=np.zeros(1000), compression="gzip")
+
+
+def virtual(file: Any) -> None:
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", (4,))
+    file.create_virtual_dataset("data", layout)
+
+
+def words(file: Any) -> None:
+    file["data"] = "words"
+
+
+def huge(file: Any) -> None:
+    file.create_dataset("data", (1 << 40,), "f4")  # never written: it takes no room
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (outside, "is a link to somewhere else, which is refused"),
+        (soft, "is a link to somewhere else, which is refused"),
+        (loop, "groups are nested deeper than 32"),
+        (elsewhere, "is stored in chunks or elsewhere"),
+        (packed, "is stored in chunks or elsewhere"),
+        (virtual, "is stored in chunks or elsewhere"),
+        (words, "expected an array of numbers"),
+        (huge, "bytes, more than the file has"),
+    ],
+)
+def test_what_is_no_plain_array_is_refused(change: Any, message: str, path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_keras(archive(path, h5=weights(change)))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("{", "config.json is no JSON"),
+        ("[" * 100_000, "config.json is no JSON"),
+        ([], "is no configuration of a model"),
+        ({"class_name": 3}, "is no configuration of a model"),
+        ({"class_name": "Sequential"}, "expected class_name and config"),
+        ({"class_name": "Sequential", "config": {"layers": 3}}, "expected a list"),
+        ({"class_name": "Sequential", "config": {"layers": [3]}}, "expected class_name and config"),
+        (CONFIG | {"module": "os"}, "is a Sequential of os, which is no layer of Keras"),
+        (layer("Lambda", "evil", function={"code": "AAAA"}), "'evil' is a Lambda, which is not supported"),
+        (layer("Sequential", "m", layers=[layer("LSTM", "a"), layer("LSTM", "a")]), "units of layer 'a' is None"),
+        (layer("Sequential", "m", layers=[layer("Dropout", "a"), layer("Dropout", "a")]), "two layers 'a'"),
+        (layer("Functional", "m", layers=[], input_layers=[], output_layers=[]), "has no inputs or outputs"),
+        (layer("Functional", "m", layers=[], input_layers=3, output_layers=[]), "expected a list"),
+        (layer("Functional", "m", layers=[], input_layers=[["a", 0, 0]], output_layers=[["a", 0]]), "refers to no"),
+        (layer("LSTM", "a", units=3, stateful=True), "stateful of layer 'a' \\(LSTM\\) is True; only False works"),
+        (layer("LSTM", "a", units=3, activation="mish"), "activation of layer 'a' \\(LSTM\\) is 'mish'; only 'tanh'"),
+    ],
+)
+def test_configurations_that_mean_nothing_are_named(config: Any, message: str, path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        nn.from_keras(archive(path, config))
+
+
+def graph(**kwargs: Any) -> dict[str, Any]:
+    """One dropout layer that reads what `history` names."""
+    reference = {"class_name": "__keras_tensor__", "config": {"keras_history": kwargs.pop("history")}}
+    nodes = {"inbound_nodes": [{"args": [reference], "kwargs": kwargs}]}
+    inner = [layer("InputLayer", "in", batch_shape=[None, 2]), layer("Dropout", "drop") | nodes]
+    return layer("Functional", "m", layers=inner, input_layers=[["in", 0, 0]], output_layers=[["drop", 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (graph(history=["nobody", 0, 0]), "layers drop read something that does not exist"),
+        (graph(history=["drop", 0, 0]), "layers drop read something that does not exist"),
+        (graph(history=["in", 0]), "refers to no output of a layer"),
+        (graph(history=["in", 0, 0], secret=1), r"'drop' \(Dropout\) is called with secret"),
+    ],
+)
+def test_graphs_that_do_not_close_are_named(config: Any, message: str, path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        nn.from_keras(archive(path, config))
+
+
+def test_an_output_that_a_layer_lacks_is_named(path: Path) -> None:
+    model = nn.from_keras(archive(path, graph(history=["in", 0, 1])))
+    with pytest.raises(ValueError, match="output 1 of layer 'in' is used; it has 1"):
+        model(np.zeros((1, 2)))
+
+
+def test_archives_that_are_no_archives(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"entry config\.json is compressed"):
+        read_keras(archive(path, compression=zipfile.ZIP_DEFLATED))
+    content = archive(path).read_bytes()
+    for size in (5, len(content) // 2, len(content) - 30):
+        path.write_bytes(content[:size])
+        with pytest.raises(ValueError, match=r"model\.keras"):
+            read_keras(path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="weights alone need config="):
+        read_keras(path)
+    with pytest.raises(ValueError, match="damaged or no HDF5 file"):
+        read_keras(path, config=CONFIG)
+    with pytest.raises(ValueError, match="has its own configuration"):
+        read_keras(archive(path), config=CONFIG)
+
+
+def test_damaged_bytes_give_errors_or_other_numbers(tmp_path: Path) -> None:
+    content = weights()
+    generator = np.random.default_rng(0)
+    path = tmp_path / "model.weights.h5"
+    for _ in range(150):
+        damaged = bytearray(content)
+        for place in generator.integers(0, len(content), 3):
+            damaged[place] ^= int(generator.integers(1, 256))
+        path.write_bytes(damaged)
+        try:
+            nn.from_keras(path, CONFIG)
+        except ValueError as error:
+            assert "model.weights.h5" in str(error)
