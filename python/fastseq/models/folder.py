@@ -13,6 +13,7 @@ from fastseq.models.bound import BoundTensors
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
 from fastseq.models.foreign import FOREIGN
+from fastseq.models.hub import model_folder
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.published import FAMILIES, load_published
 from fastseq.models.quantized import quantize_tensors, read_quantized
@@ -47,7 +48,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     path : str or path
         A folder with `config.json` and weights in a form that `fastseq.weights.read_weights` reads. Of a published
         model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text. Or a
-        file: a `.pt` checkpoint of OpenNMT-py, an `.npz` of Marian.
+        file: a `.pt` checkpoint of OpenNMT-py, an `.npz` of Marian. Or a name on the Hugging Face hub, "owner/name",
+        with the extra `text`.
     compute_type : {"float32", "bfloat16", "int8"}
         What the weights of dense and recurrent layers are computed in; all else is float32. Weights stored as float16
         or bfloat16 are widened, which is exact; float64 is rounded; int8 weights with scales are taken as they are.
@@ -63,6 +65,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     ------
     FileNotFoundError
         If the folder or one of its files is missing.
+    ImportError
+        If it is a hub name and the package `huggingface_hub` is not installed.
     ValueError
         If the family is not known, a file is damaged or the files do not agree; the message names the file and
         everything wrong in it.
@@ -71,14 +75,13 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     --------
     >>> load_model("no-such-folder")
     Traceback (most recent call last):
-    FileNotFoundError: no model folder 'no-such-folder'
+    FileNotFoundError: no model folder 'no-such-folder', and no name of a hub model, which is OWNER/NAME
     """
     _checks.compute_type("load_model", compute_type)
     folder = Path(path)
     if folder.is_file() and folder.suffix in FOREIGN:
         return _make(folder, *FOREIGN[folder.suffix](folder), backend, compute_type)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no model folder {str(folder)!r}")
+    folder = model_folder(path)
     weights = find_weights(folder)
     missing = [] if (folder / CONFIG_FILE).is_file() else [CONFIG_FILE]
     if weights is None:

@@ -165,8 +165,7 @@ class Seq2SeqModel(Model):
             As in `generate`.
         """
         ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
-        # A trace is that of one sentence.
-        size = 1 if outputs.trace else max(1, _STREAM_ROWS // resolved["num_beams"])
+        size = 1 if outputs.trace else max(1, _STREAM_ROWS // resolved["num_beams"])  # a trace is of one sentence
 
         def start(first: int) -> Any:
             bounds = offsets[first : first + size + 1]
@@ -193,10 +192,6 @@ class Seq2SeqModel(Model):
         ----------
         input_ids, lengths
             As in `generate`.
-
-        Returns
-        -------
-        list of float32 arrays
         """
         ids, offsets = self._source(input_ids, lengths)
         return split(self._core.encode(ids, offsets), offsets)
@@ -293,9 +288,7 @@ class Seq2SeqModel(Model):
     def _target(self, target_ids: Any, bounds: int) -> tuple[Ids, Offsets]:
         ids, offsets = ragged(target_ids, None, self._config.target_vocab_size, "target_ids")
         if len(offsets) != bounds:
-            raise ValueError(
-                f"target_ids has {len(offsets) - 1} sequences; expected as many as input_ids, {bounds - 1}"
-            )
+            raise ValueError(f"target_ids has {len(offsets) - 1} sequences; expected as many as input_ids, {bounds - 1}")
         check_positions(offsets, self._config.position_limit, "target_ids")
         return ids, offsets
 
