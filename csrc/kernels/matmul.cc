@@ -2,9 +2,9 @@
 //
 // Each output is one chain of fma over k ascending that starts from its bias, whatever the tile it is computed
 // in; blocks of k hand the chain on through the output, which keeps float32 exactly.
+#include "kernels/matmul_epilogue.h"
 #include "kernels/matmul_tile.h"
 #include "kernels/register.h"
-#include "simd/activations.h"
 
 namespace fastseq {
 namespace {
@@ -16,17 +16,6 @@ struct Block {
   int64_t begin, count;
   bool first, last;
 };
-
-/// The activation of outputs that were just written, (rows, columns). Apart from the tiles, so that these keep to
-/// their registers and the code of the activations stands here once.
-void activate_rows(Activation activation, int64_t rows, int64_t columns, float* output, int64_t output_stride) {
-  for (int64_t r = 0; r < rows; ++r) {
-    float* y = output + r * output_stride;
-    int64_t c = 0;
-    for (; c + kLanes <= columns; c += kLanes) store(y + c, activate(activation, load(y + c)));
-    if (c < columns) store_partial(y + c, activate(activation, load_partial(y + c, columns - c)), columns - c);
-  }
-}
 
 template <int R, int P, int Q>
 void tile(const MatmulArgs& args, const Block& block, int64_t row, int64_t panel) {
@@ -71,7 +60,7 @@ void tile(const MatmulArgs& args, const Block& block, int64_t row, int64_t panel
     }
   }
   if (block.last && args.activation != Activation::kNone) {
-    activate_rows(args.activation, R, columns < Q * kWidth ? columns : Q * kWidth, output, args.output_stride);
+    activate_tile(args.activation, output, args.output_stride, R, columns < Q * kWidth ? columns : Q * kWidth);
   }
 }
 
