@@ -288,7 +288,8 @@ class Seq2SeqModel(Model):
     def _target(self, target_ids: Any, bounds: int) -> tuple[Ids, Offsets]:
         ids, offsets = ragged(target_ids, None, self._config.target_vocab_size, "target_ids")
         if len(offsets) != bounds:
-            raise ValueError(f"target_ids has {len(offsets) - 1} sequences; expected as many as input_ids, {bounds - 1}")
+            given = f"{len(offsets) - 1} sequences"
+            raise ValueError(f"target_ids has {given}; expected as many as input_ids, {bounds - 1}")
         check_positions(offsets, self._config.position_limit, "target_ids")
         return ids, offsets
 
