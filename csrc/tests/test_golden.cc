@@ -71,10 +71,10 @@ TEST(fixed_cases_have_the_same_bits_on_every_processor) {
   for_each_isa([&](const KernelTable& table) {
     use_isa(table.isa);
     for (const auto& c : cases) {
-      char text[96];
+      char line[96];
       const uint64_t actual = hash(c.compute());
-      std::snprintf(text, sizeof text, "%s on %s: %016llx", c.name, table.isa, static_cast<unsigned long long>(actual));
-      CHECK_OK(actual == c.expected ? "" : text);
+      std::snprintf(line, sizeof line, "%s on %s: %016llx", c.name, table.isa, static_cast<unsigned long long>(actual));
+      CHECK_OK(actual == c.expected ? "" : line);
     }
   });
   use_isa(before);
