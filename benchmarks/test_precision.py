@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -106,10 +107,10 @@ def onnxruntime_linear(rows: int) -> Run:
 CASES: dict[str, dict[str, Callable[[], Run]]] = {}
 for _rows in (4, 128):
     CASES[f"linear int8 {_rows}x{OUT}x{IN}"] = {
-        "fastseq": lambda rows=_rows: ours_linear(rows, "int8"),
-        "torch": lambda rows=_rows: torch_linear(rows, True),
-        "onnxruntime": lambda rows=_rows: onnxruntime_linear(rows),
-        "fastseq float32": lambda rows=_rows: ours_linear(rows, "float32"),
+        "fastseq": partial(ours_linear, _rows, "int8"),
+        "torch": partial(torch_linear, _rows, True),
+        "onnxruntime": partial(onnxruntime_linear, _rows),
+        "fastseq float32": partial(ours_linear, _rows, "float32"),
     }
 CASES[f"lstm T={STEPS} B=1 H=512"] = {
     "fastseq": lambda: ours_lstm(512, "int8"),

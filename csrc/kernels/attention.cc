@@ -27,7 +27,7 @@ static_assert(kTileRows <= 8, "attention_scratch_size has room for eight rows");
 struct Head {
   const AttentionArgs& args;
   float* keys;          // packed keys: (kBlock / kKeyPanel, head_size, kKeyPanel) for each block, lanes along keys
-  bool pack_blocks;     // `keys` holds one block, packed when it is needed: for a single tile of queries
+  bool pack_blocks;     // `keys` holds the panels of the moment, packed when needed: for a single tile of queries
   const float* values;  // (keys, value_stride), readable up to value_width
   int64_t value_stride;
   int64_t value_width;  // value_size rounded up to whole vectors
@@ -48,10 +48,10 @@ inline int64_t padded_count(int64_t count) {
   return count < kBlock ? (count + kUnit - 1) / kUnit * kUnit : kBlock;
 }
 
-/// One block of keys from (keys, head_size) to panels with the lanes along keys, zero beyond the last.
-void pack_block(const AttentionArgs& args, int64_t first_key, float* packed) {
-  const int64_t size = args.head_size, end = padded_count(args.keys - first_key);
-  for (int64_t lane = 0; lane < end; lane += 8) {
+/// `padded` keys from (keys, head_size) to panels with the lanes along keys, zero beyond the last.
+void pack_keys(const AttentionArgs& args, int64_t first_key, int64_t padded, float* packed) {
+  const int64_t size = args.head_size;
+  for (int64_t lane = 0; lane < padded; lane += 8) {
     const int64_t first = first_key + lane, count = args.keys - first;
     float* to = packed + lane / kKeyPanel * size * kKeyPanel + lane % kKeyPanel;
     const float* from = args.key + first * args.key_stride;
@@ -74,22 +74,48 @@ void pad_values(const AttentionArgs& args, int64_t width, float* padded) {
   }
 }
 
-/// scores (R, padded) = scale * query . key, masked; -inf beyond the last visible key. `keys` is the packed block.
-template <int R>
-void block_scores(const AttentionArgs& args, const float* keys, int64_t row, int64_t first_key, int64_t padded,
-                  float (*scores)[kBlock]) {
-  for (int64_t panel = 0; panel < padded / kKeyPanel; ++panel) {
-    Tile<R, kKeyVectors> tile;
-    for (int r = 0; r < R; ++r) {
-      for (int p = 0; p < kKeyVectors; ++p) tile.sum[r][0][p] = broadcast(0.0f);
+/// scores (R, Q panels), rows kBlock apart, = scale * query . key; `keys` are the packed panels.
+template <int R, int Q>
+void panel_scores(const AttentionArgs& args, const float* keys, int64_t row, float* scores) {
+  Tile<R, kKeyVectors, Q> tile;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) {
+#pragma GCC unroll 4
+      for (int p = 0; p < kKeyVectors; ++p) tile.sum[r][q][p] = broadcast(0.0f);
     }
-    tile.multiply(args.query + row * args.query_stride, args.query_stride, keys + panel * kKeyPanel * args.head_size, 0,
-                  args.head_size);
-    for (int r = 0; r < R; ++r) {
+  }
+  tile.multiply(args.query + row * args.query_stride, args.query_stride, keys, kKeyPanel * args.head_size,
+                args.head_size);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int q = 0; q < Q; ++q) {
+#pragma GCC unroll 4
       for (int p = 0; p < kKeyVectors; ++p) {
-        store(scores[r] + panel * kKeyPanel + p * kLanes, tile.sum[r][0][p] * broadcast(args.scale));
+        store(scores + r * kBlock + q * kKeyPanel + p * kLanes, tile.sum[r][q][p] * broadcast(args.scale));
       }
     }
+  }
+}
+
+/// scores (R, padded) of a block, masked; -inf beyond the last visible key. `keys` is the packed block, or with
+/// `pack` the place for the panels of the moment: a single tile of queries takes them from the first-level cache.
+template <int R>
+void block_scores(const AttentionArgs& args, float* keys, bool pack, int64_t row, int64_t first_key, int64_t padded,
+                  float (*scores)[kBlock]) {
+  constexpr int kTogether = R == 1 ? 4 : 1;  // panels: enough chains of fma to hide their latency
+  for (int64_t key = 0; key < padded;) {
+    const int64_t left = padded - key, width = left < kTogether * kKeyPanel ? kKeyPanel : kTogether * kKeyPanel;
+    if (pack) pack_keys(args, first_key + key, width, keys);
+    const float* panels = pack ? keys : keys + key * args.head_size;
+    if (width == kKeyPanel) {
+      panel_scores<R, 1>(args, panels, row, scores[0] + key);
+    } else {
+      panel_scores<R, kTogether>(args, panels, row, scores[0] + key);
+    }
+    key += width;
   }
   const int64_t count = args.keys - first_key < padded ? args.keys - first_key : padded;
   for (int r = 0; r < R; ++r) {
@@ -144,7 +170,7 @@ void accumulate(const Head& head, int64_t first_key, const float* weights, const
   output += column;
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int p = 0; p < P; ++p) {
       tile.sum[r][0][p] = load(output + r * head.value_width + p * kLanes) * broadcast(factor[r]);
     }
@@ -153,7 +179,7 @@ void accumulate(const Head& head, int64_t first_key, const float* weights, const
                 head.value_stride);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int p = 0; p < P; ++p) store(output + r * head.value_width + p * kLanes, tile.sum[r][0][p]);
   }
 }
@@ -163,6 +189,11 @@ template <int R>
 void accumulate_row(const Head& head, int64_t first_key, const float* weights, const float* factor, int64_t begin,
                     int64_t end, float* output) {
   int64_t column = 0;
+  if constexpr (R == 1) {  // values are read in the order they lie in, and the chains of fma hide their latency
+    for (; column + 8 * kLanes <= head.value_width; column += 8 * kLanes) {
+      accumulate<R, 8>(head, first_key, weights, factor, begin, end, output, column);
+    }
+  }
   for (; column + kKeyPanel <= head.value_width; column += kKeyPanel) {
     accumulate<R, kKeyVectors>(head, first_key, weights, factor, begin, end, output, column);
   }
@@ -187,8 +218,8 @@ void attend(const Head& head, int64_t row) {
   const int64_t end = visible_keys(args, row + R - 1);
   for (int64_t first = 0; first < end; first += kBlock) {
     const int64_t padded = padded_count(end - first);
-    if (head.pack_blocks) pack_block(args, first, head.keys);
-    block_scores<R>(args, head.keys + (head.pack_blocks ? 0 : first * args.head_size), row, first, padded, scores);
+    float* keys = head.keys + (head.pack_blocks ? 0 : first * args.head_size);
+    block_scores<R>(args, keys, head.pack_blocks, row, first, padded, scores);
     for (int r = 0; r < R; ++r) factor[r] = absorb(rows[r], scores[r], padded);
     // Together up to the last key that all rows see; where causality cuts, each goes on alone.
     const int64_t common = within_block(visible_keys(args, row), first);
@@ -234,7 +265,9 @@ void attention(const AttentionArgs& args) {
             width,
             values + padded_keys * width};
   if (!head.pack_blocks) {
-    for (int64_t key = 0; key < padded_keys; key += kBlock) pack_block(args, key, head.keys + key * args.head_size);
+    for (int64_t key = 0; key < padded_keys; key += kBlock) {
+      pack_keys(args, key, padded_count(args.keys - key), head.keys + key * args.head_size);
+    }
   }
   if (width != args.value_size) {
     pad_values(args, width, values);

@@ -2,9 +2,9 @@
 //
 // Each output is one chain of fma over k ascending that starts from its bias, whatever the tile it is computed
 // in; blocks of k hand the chain on through the output, which keeps float32 exactly.
+#include "kernels/matmul_epilogue.h"
 #include "kernels/matmul_tile.h"
 #include "kernels/register.h"
-#include "simd/activations.h"
 
 namespace fastseq {
 namespace {
@@ -50,16 +50,17 @@ void tile(const MatmulArgs& args, const Block& block, int64_t row, int64_t panel
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) {
         const int64_t offset = q * kWidth + p * kLanes;
-        F32 y = tile.sum[r][q][p];
-        if (block.last) y = activate(args.activation, y);
         float* to = output + r * args.output_stride + offset;
         if (columns >= Q * kWidth) {
-          store(to, y);
+          store(to, tile.sum[r][q][p]);
         } else {
-          store_partial(to, y, columns - offset);
+          store_partial(to, tile.sum[r][q][p], columns - offset);
         }
       }
     }
+  }
+  if (block.last && args.activation != Activation::kNone) {
+    activate_tile(args.activation, output, args.output_stride, R, columns < Q * kWidth ? columns : Q * kWidth);
   }
 }
 

@@ -1,4 +1,4 @@
-// The end of a product of narrow weights: what a tile has written is activated while it is in the first-level cache.
+// The end of a product: what a tile has written is activated while it is in the first-level cache.
 #pragma once
 
 #include "simd/activations.h"
@@ -6,7 +6,8 @@
 namespace fastseq {
 namespace {
 
-/// output (rows, columns) = activation(output), in place. Compiled once and not into every tile.
+/// output (rows, columns) = activation(output), in place. Compiled once and not into every tile, whose
+/// accumulators would have to leave the registers for it.
 FASTSEQ_NOINLINE void activate_tile(Activation activation, float* output, int64_t stride, int64_t rows,
                                     int64_t columns) {
   for (int64_t r = 0; r < rows; ++r) {

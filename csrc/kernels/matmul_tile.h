@@ -36,7 +36,7 @@ struct Tile {
       F32 w[Q][P];
 #pragma GCC unroll 4
       for (int q = 0; q < Q; ++q) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int p = 0; p < P; ++p) w[q][p] = load(weights + q * panel_stride + p * kLanes);
       }
 #pragma GCC unroll 8
@@ -44,7 +44,7 @@ struct Tile {
         const F32 x = broadcast(input[r * input_stride + k]);
 #pragma GCC unroll 4
         for (int q = 0; q < Q; ++q) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
           for (int p = 0; p < P; ++p) sum[r][q][p] = fma(x, w[q][p], sum[r][q][p]);
         }
       }

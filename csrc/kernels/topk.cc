@@ -92,20 +92,23 @@ float find_best(const float* row, int64_t size, Best& best) {
   return reduce_max(largest);
 }
 
-/// values = ((x - max) - log(sum e^(x - max))) + add, as log_softmax computes it.
-void topk_row(const float* row, int64_t size, int64_t k, float add, float* values, int64_t* indices) {
+/// values = ((x - max) - log(sum e^(x - max))) + add, as log_softmax computes it; `normalizer` gets max and the log.
+void topk_row(const float* row, int64_t size, int64_t k, float add, float* values, int64_t* indices,
+              float* normalizer) {
   Best best{values, indices, k};
   const float largest = find_best(row, size, best);
   best.sort();
   const float log_sum = log1(row_sum_exp(row, size, largest, nullptr));
   for (int64_t i = 0; i < k; ++i) values[i] = ((values[i] - largest) - log_sum) + add;
+  if (normalizer != nullptr) normalizer[0] = largest, normalizer[1] = log_sum;
 }
 
 void log_softmax_topk(const float* logits, int64_t rows, int64_t vocab_size, int64_t stride, int64_t k,
-                      const float* add, float* values, int64_t* indices) {
+                      const float* add, float* values, int64_t* indices, float* normalizers) {
   if (k == 0) return;
   for (int64_t r = 0; r < rows; ++r) {
-    topk_row(logits + r * stride, vocab_size, k, add != nullptr ? add[r] : 0.0f, values + r * k, indices + r * k);
+    topk_row(logits + r * stride, vocab_size, k, add != nullptr ? add[r] : 0.0f, values + r * k, indices + r * k,
+             normalizers != nullptr ? normalizers + 2 * r : nullptr);
   }
 }
 

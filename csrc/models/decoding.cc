@@ -6,9 +6,9 @@
 namespace fastseq {
 
 Decoding::Decoding(const Seq2Seq& model, const Ragged& source, const SearchOptions& options,
-                   const OutputOptions& outputs, bool stepwise)
+                   const OutputOptions& outputs, bool stepwise, std::span<const int64_t> originals)
     : vocab_size_(model.target_vocab_size()),
-      search_(make_search(source.batch_size, options)),
+      search_(make_search(source.batch_size, options, originals)),
       outputs_(outputs),
       stream_(*search_) {
   if (outputs.attention && !model.attends()) {

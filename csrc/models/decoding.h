@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "models/seq2seq.h"
@@ -12,9 +13,10 @@ namespace fastseq {
 
 class Decoding {
  public:
-  /// Encodes the source. With `stepwise` the search keeps a trace, which news() and stop() need.
+  /// Encodes the source. With `stepwise` the search keeps a trace, which news() and stop() need. `originals`: which
+  /// sentences of the caller's batch these are; none: the first ones.
   Decoding(const Seq2Seq& model, const Ragged& source, const SearchOptions& options, const OutputOptions& outputs,
-           bool stepwise);
+           bool stepwise, std::span<const int64_t> originals = {});
 
   bool done() const { return search_->done(); }
   /// One token of every live row; nothing if done.

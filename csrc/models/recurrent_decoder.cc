@@ -106,7 +106,7 @@ const float* RecurrentDecoder::attend(const StepRows& rows, const float* top, fl
     }
   }
   attentional_.reserve_discard(rows_ * hidden);
-  model_.combine_.forward(joined_.data(), rows_, attentional_.data(), Activation::kTanh);
+  model_.combine_.forward(joined_.data(), rows_, attentional_.data(), model_.config_.combine_activation);
   return attentional_.data();
 }
 

@@ -25,6 +25,7 @@ struct RecurrentSeq2SeqConfig {
   AttentionKind attention = AttentionKind::kNone;
   int64_t attention_size = 0;  // of additive attention
   bool input_feeding = false;
+  Activation combine_activation = Activation::kTanh;  // of the attentional state
 
   int64_t memory_size() const { return encoder_hidden_size * (encoder_bidirectional ? 2 : 1); }
 };

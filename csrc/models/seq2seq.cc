@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
+#include <mutex>
 #include <numeric>
 
 #include "kernels/kernels.h"
@@ -55,21 +57,34 @@ void for_each_group(const Ragged& source, int64_t most, const std::function<void
 std::vector<std::vector<Answer>> Seq2Seq::generate(const Ragged& source, const SearchOptions& options,
                                                    const OutputOptions& outputs, Cancellation& cancellation) const {
   std::vector<std::vector<Answer>> results(static_cast<std::size_t>(source.batch_size));
-  const int64_t most = std::max<int64_t>(1, kGroupRows / std::max<int64_t>(1, options.num_beams));
-  for_each_group(source, most, [&](std::span<const int64_t> sentences) {
+  // What stops one group stops the others, and they say no more than that they were cancelled.
+  std::exception_ptr failure;
+  std::mutex mutex;
+  const auto run = [&](std::span<const int64_t> sentences) {
     const Selection group(source, sentences);
-    auto answers = generate_group(group.view(), options, outputs, cancellation);
+    auto answers = generate_group(group.view(), sentences, options, outputs, cancellation);
     for (std::size_t i = 0; i < sentences.size(); ++i) {
       results[static_cast<std::size_t>(sentences[i])] = std::move(answers[i]);
     }
+  };
+  const int64_t most = std::max<int64_t>(1, kGroupRows / std::max<int64_t>(1, options.rows_per_sentence()));
+  for_each_group(source, most, [&](std::span<const int64_t> sentences) {
+    try {
+      run(sentences);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (failure == nullptr) failure = std::current_exception();
+      cancellation.cancel();
+    }
   });
+  if (failure != nullptr) std::rethrow_exception(failure);
   return results;
 }
 
-std::vector<std::vector<Answer>> Seq2Seq::generate_group(const Ragged& source, const SearchOptions& options,
-                                                         const OutputOptions& outputs,
+std::vector<std::vector<Answer>> Seq2Seq::generate_group(const Ragged& source, std::span<const int64_t> sentences,
+                                                         const SearchOptions& options, const OutputOptions& outputs,
                                                          Cancellation& cancellation) const {
-  Decoding decoding(*this, source, options, outputs, false);
+  Decoding decoding(*this, source, options, outputs, false, sentences);
   while (!decoding.done()) {
     cancellation.check();
     decoding.step();

@@ -71,8 +71,9 @@ class Seq2Seq {
                                             const OutputOptions& outputs, Cancellation& cancellation) const;
 
  private:
-  std::vector<std::vector<Answer>> generate_group(const Ragged& source, const SearchOptions& options,
-                                                  const OutputOptions& outputs, Cancellation& cancellation) const;
+  std::vector<std::vector<Answer>> generate_group(const Ragged& source, std::span<const int64_t> sentences,
+                                                  const SearchOptions& options, const OutputOptions& outputs,
+                                                  Cancellation& cancellation) const;
   /// What the decoder says after target token t of sentence b: logits (target_vocab_size), weights (S) or null.
   using Visit = std::function<void(int64_t b, int64_t t, const float* logits, const float* weights)>;
   void teach(const Ragged& source, const Ragged& target, bool with_attention, const Visit& visit,

@@ -4,8 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <new>
 #include <utility>
+
+#include "runtime/memory.h"
 
 namespace fastseq {
 
@@ -13,14 +14,9 @@ namespace fastseq {
 template <typename T>
 class Buffer {
  public:
-  static constexpr std::size_t kAlignment = 64;
-
   Buffer() = default;
   explicit Buffer(int64_t size) : size_(size) {
-    if (size > 0) {
-      data_ =
-          static_cast<T*>(::operator new (static_cast<std::size_t>(size) * sizeof(T), std::align_val_t{kAlignment}));
-    }
+    if (size > 0) data_ = static_cast<T*>(allocate(bytes()));
   }
   static Buffer zeros(int64_t size) {
     Buffer buffer(size);
@@ -35,7 +31,7 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() {
-    if (data_ != nullptr) ::operator delete (data_, std::align_val_t{kAlignment});
+    if (data_ != nullptr) release(data_, bytes());
   }
 
   T* data() { return data_; }
@@ -44,7 +40,7 @@ class Buffer {
   T& operator[](int64_t i) { return data_[i]; }
   const T& operator[](int64_t i) const { return data_[i]; }
   void fill_zero() {
-    if (size_ > 0) std::memset(static_cast<void*>(data_), 0, static_cast<std::size_t>(size_) * sizeof(T));
+    if (size_ > 0) std::memset(static_cast<void*>(data_), 0, bytes());
   }
   /// Makes room for at least `size` elements; the contents are lost when it has to grow.
   void reserve_discard(int64_t size) {
@@ -52,6 +48,7 @@ class Buffer {
   }
 
  private:
+  std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
   void swap(Buffer& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);

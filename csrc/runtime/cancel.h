@@ -20,7 +20,10 @@ class Cancellation {
  public:
   explicit Cancellation(std::function<bool()> poll) : poll_(std::move(poll)) {}
 
-  /// Throws Cancelled once `poll` has returned true.
+  /// Makes every check() from now on throw.
+  void cancel() { stop_.store(true, std::memory_order_relaxed); }
+
+  /// Throws Cancelled once `poll` has returned true or cancel() was called.
   void check() {
     if (std::this_thread::get_id() == owner_) {
       const auto now = std::chrono::steady_clock::now();

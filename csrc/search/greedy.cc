@@ -7,8 +7,9 @@
 
 namespace fastseq {
 
-GreedySearch::GreedySearch(int64_t batch_size, const SearchOptions& options)
-    : Search(batch_size, options),
+// As in Hugging Face, processors see logits here and log-probabilities in beam search. The score is the model's own.
+GreedySearch::GreedySearch(int64_t batch_size, const SearchOptions& options, std::span<const int64_t> originals)
+    : Search(batch_size, options, originals, /*normalised=*/false),
       tokens_(static_cast<std::size_t>(batch_size)),
       sums_(static_cast<std::size_t>(batch_size), 0.0F) {
   if (options.num_beams != 1) {
@@ -16,30 +17,34 @@ GreedySearch::GreedySearch(int64_t batch_size, const SearchOptions& options)
   }
 }
 
+void GreedySearch::append_tokens(int64_t row, std::vector<int32_t>& tokens) const {
+  const std::vector<int32_t>& own = tokens_[static_cast<std::size_t>(sentences()[static_cast<std::size_t>(row)])];
+  tokens.insert(tokens.end(), own.begin(), own.end());
+}
+
 void GreedySearch::extend() {
   begin_rows();
-  const bool eos_allowed = length_ > options_.min_length;
-  const bool last_step = length_ >= options_.max_length;
-  const int64_t generated = length_ - 1;
   for (int64_t row = 0; row < previous_rows(); ++row) {
     const int64_t sentence = previous_sentence(row);
     std::vector<int32_t>& tokens = tokens_[static_cast<std::size_t>(sentence)];
     float& sum = sums_[static_cast<std::size_t>(sentence)];
-
-    int64_t rank = 0;
-    while (rank < selection_.width() && !eos_allowed && options_.is_eos(selection_.at(row, rank).token)) ++rank;
-    if (rank == selection_.width() || std::isinf(selection_.at(row, rank).score)) {
-      // Only end tokens have a probability, and none may come yet: the sentence can go no further.
-      const float score = sum / length_divisor(generated - 1, options_.length_penalty);
+    if (is_forced(sentence)) {
+      tokens.push_back(forced_token(sentence));
+      add_row(tokens.back(), row, sentence);
+      continue;
+    }
+    const Candidate best = selection_.at(row, 0);
+    if (std::isinf(best.score)) {
+      // Every token that has a probability is forbidden: the sentence can go no further.
+      const float score = sum / divisor(sentence, 1);
       finish(sentence, {{std::move(tokens), score, false, ended(row, sum, score, false, kNoToken)}});
       continue;
     }
-    const Candidate best = selection_.at(row, rank);
-    sum += best.score;
+    sum += selection_.log_probability(row, best.token);
     const bool finished = options_.is_eos(best.token);
     if (!finished) tokens.push_back(static_cast<int32_t>(best.token));
-    if (finished || last_step) {
-      const float score = sum / length_divisor(generated, options_.length_penalty);
+    if (finished || length_ >= max_length(sentence)) {
+      const float score = sum / divisor(sentence);
       finish(sentence, {{std::move(tokens), score, finished, ended(row, sum, score, finished, best.token)}});
     } else {
       add_row(static_cast<int32_t>(best.token), row, sentence);

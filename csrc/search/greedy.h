@@ -11,10 +11,11 @@ namespace fastseq {
 class GreedySearch final : public Search {
  public:
   /// Throws std::invalid_argument unless num_beams is 1.
-  GreedySearch(int64_t batch_size, const SearchOptions& options);
+  GreedySearch(int64_t batch_size, const SearchOptions& options, std::span<const int64_t> originals = {});
 
  private:
   void extend() override;
+  void append_tokens(int64_t row, std::vector<int32_t>& tokens) const override;
   int64_t continuations() const override { return 1; }
   float row_sum(int64_t row) const override {
     return sums_[static_cast<std::size_t>(sentences()[static_cast<std::size_t>(row)])];

@@ -10,13 +10,12 @@ int64_t TokenTree::append(int64_t parent, int32_t token) {
   return static_cast<int64_t>(tokens_.size()) - 1;
 }
 
-std::vector<int32_t> TokenTree::path(int64_t node) const {
-  std::vector<int32_t> tokens;
+void TokenTree::append_path(int64_t node, std::vector<int32_t>& tokens) const {
+  const auto begin = static_cast<std::ptrdiff_t>(tokens.size());
   for (; node != kRoot; node = parents_[static_cast<std::size_t>(node)]) {
     tokens.push_back(tokens_[static_cast<std::size_t>(node)]);
   }
-  std::reverse(tokens.begin(), tokens.end());
-  return tokens;
+  std::reverse(tokens.begin() + begin, tokens.end());
 }
 
 void HypothesisPool::add(const Ending& ending) {

@@ -6,10 +6,10 @@
 
 namespace fastseq {
 
-/// The last row that read for a hypothesis: the row of a step, counted from 0, and the sum of the log-probabilities
-/// of all that the hypothesis wrote, its end token included.
+/// The last row that read for a hypothesis: the row of a step, counted from 0 (-1: nothing was read), and the sum of
+/// the log-probabilities of all that the hypothesis wrote, its end token included.
 struct LastRow {
-  int64_t step = 0;
+  int64_t step = -1;
   int64_t row = 0;
   float sum = 0.0F;
 };
@@ -19,7 +19,7 @@ struct Hypothesis {
   std::vector<int32_t> tokens;  // without the start token and without the end token
   float score = 0.0F;           // sum of log-probabilities / length ** length_penalty
   bool finished = false;        // an end token was reached (false: max_length was)
-  LastRow last;
+  LastRow last{};
 };
 
 /// Every token ever kept by a beam, each pointing to the one before it: beams share their prefixes, and
@@ -29,8 +29,13 @@ class TokenTree {
   static constexpr int64_t kRoot = -1;  // the start token
 
   int64_t append(int64_t parent, int32_t token);
-  /// The tokens from the root (excluded) to `node`.
-  std::vector<int32_t> path(int64_t node) const;
+  /// Appends the tokens from the root (excluded) to `node`.
+  void append_path(int64_t node, std::vector<int32_t>& tokens) const;
+  std::vector<int32_t> path(int64_t node) const {
+    std::vector<int32_t> tokens;
+    append_path(node, tokens);
+    return tokens;
+  }
 
  private:
   std::vector<int64_t> parents_;

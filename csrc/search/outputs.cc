@@ -34,7 +34,7 @@ void StepOutputs::add(const float* logits, int64_t rows, int64_t vocab_size, con
     step.top_logits.resize(static_cast<std::size_t>(rows * top_));
     step.top_tokens.resize(static_cast<std::size_t>(rows * top_));
     kernels().log_softmax_topk(logits, rows, vocab_size, vocab_size, top_, nullptr, step.top_logits.data(),
-                               step.top_tokens.data());
+                               step.top_tokens.data(), nullptr);
     for (int64_t i = 0; i < rows * top_; ++i) {
       const auto at = static_cast<std::size_t>(i);
       step.top_logits[at] = logits[i / top_ * vocab_size + step.top_tokens[at]];

@@ -6,18 +6,21 @@
 #include <utility>
 
 #include "search/beam.h"
+#include "search/constrained_beam.h"
 #include "search/greedy.h"
+#include "search/sample.h"
+#include "search/sampling.h"
 
 namespace fastseq {
 
-Search::Search(int64_t batch_size, const SearchOptions& options) : options_(options) {
-  if (batch_size < 0) {
-    throw std::invalid_argument("batch_size is " + std::to_string(batch_size) + "; expected at least 0");
-  }
-  check_options(options_);
+Search::Search(int64_t batch_size, const SearchOptions& options, std::span<const int64_t> originals, bool normalised)
+    : options_(options), selection_(options_, normalised), originals_(originals.begin(), originals.end()) {
+  if (originals.empty()) check_options(options_, batch_size);
   results_.resize(static_cast<std::size_t>(batch_size));
   for (int64_t sentence = 0; sentence < batch_size; ++sentence) {
-    if (options_.max_length == 1) {
+    const std::vector<int32_t>* prefix = options_.prefix(original(sentence));
+    prompt_lengths_.push_back(prefix == nullptr ? 1 : 1 + static_cast<int64_t>(prefix->size()));
+    if (max_length(sentence) == 1) {
       finish(sentence, {Hypothesis{}});
     } else {
       add_row(options_.start_id, sentence, sentence);
@@ -36,19 +39,37 @@ void Search::advance(const float* logits, int64_t rows, int64_t vocab_size) {
     const std::string wanted = vocab_size_ == 0 ? "at least 1" : std::to_string(vocab_size_) + " as before";
     throw std::invalid_argument("logits have " + std::to_string(vocab_size) + " columns; expected " + wanted);
   }
-  for (const int32_t eos : options_.eos_ids) {
-    if (eos >= vocab_size) {
-      throw std::invalid_argument("eos_ids has " + std::to_string(eos) + "; logits have only " +
-                                  std::to_string(vocab_size) + " columns");
-    }
-  }
+  if (vocab_size_ == 0) check_vocabulary(options_, vocab_size);
   const auto num_eos = static_cast<int64_t>(options_.eos_ids.size());
-  const int64_t width = std::min(vocab_size, continuations() + num_eos);
-  selection_.select(logits, vocab_size, width, running_scores(), sentences_);
+  describe_rows();
+  selection_.read(logits, vocab_size, continuations() + num_eos, running_scores(), contexts_);
   vocab_size_ = vocab_size;
   ++length_;
   extend();
   if (trace_ != nullptr) trace_step();
+}
+
+double Search::random(int64_t sentence, int64_t stream, int64_t number) const {
+  return uniform(options_.seed(original(sentence)), static_cast<uint64_t>(stream), static_cast<uint64_t>(length_),
+                 static_cast<uint64_t>(number));
+}
+
+void Search::describe_rows() {
+  contexts_.resize(ids_.size());
+  if (selection_.needs_ids() && row_ids_.size() < ids_.size()) row_ids_.resize(ids_.size());
+  for (std::size_t row = 0; row < ids_.size(); ++row) {
+    const int64_t sentence = sentences_[row];
+    RowContext& context = contexts_[row];
+    context.sentence = original(sentence);
+    context.length = length_;
+    context.prompt_length = prompt_length(sentence);
+    context.max_length = max_length(sentence);
+    context.is_forced = length_ < prompt_length(sentence);
+    if (!selection_.needs_ids()) continue;
+    row_ids_[row].assign(1, options_.start_id);
+    append_tokens(static_cast<int64_t>(row), row_ids_[row]);
+    context.ids = row_ids_[row];
+  }
 }
 
 std::vector<std::vector<Hypothesis>> Search::result() const {
@@ -95,13 +116,13 @@ void Search::trace_step() {
 
 void Search::stop() {
   if (trace_ == nullptr) throw std::logic_error("stop: the search keeps no trace");
-  const float divisor = length_divisor(length_ - 1, options_.length_penalty);
   for (int64_t row = 0; row < static_cast<int64_t>(ids_.size());) {
     const int64_t sentence = sentences_[static_cast<std::size_t>(row)];
     std::vector<Hypothesis> hypotheses = trace_->ended(sentence);
+    const float power = divisor(sentence);
     for (; row < static_cast<int64_t>(ids_.size()) && sentences_[static_cast<std::size_t>(row)] == sentence; ++row) {
       const LastRow last{length_ - 1, row, row_sum(row)};
-      hypotheses.push_back({trace_->read_tokens(last), last.sum / divisor, false, last});
+      hypotheses.push_back({trace_->read_tokens(last), last.sum / power, false, last});
     }
     std::stable_sort(hypotheses.begin(), hypotheses.end(),
                      [](const Hypothesis& a, const Hypothesis& b) { return a.score > b.score; });
@@ -112,9 +133,14 @@ void Search::stop() {
   begin_rows();
 }
 
-std::unique_ptr<Search> make_search(int64_t batch_size, const SearchOptions& options) {
-  if (options.num_beams == 1) return std::make_unique<GreedySearch>(batch_size, options);
-  return std::make_unique<BeamSearch>(batch_size, options);
+std::unique_ptr<Search> make_search(int64_t batch_size, const SearchOptions& options,
+                                    std::span<const int64_t> originals) {
+  if (!options.force_words_ids.empty()) return std::make_unique<ConstrainedBeamSearch>(batch_size, options, originals);
+  if (options.num_beams > 1 || options.return_alternatives) {
+    return std::make_unique<BeamSearch>(batch_size, options, originals);
+  }
+  if (options.sampling.do_sample) return std::make_unique<SampleSearch>(batch_size, options, originals);
+  return std::make_unique<GreedySearch>(batch_size, options, originals);
 }
 
 }  // namespace fastseq

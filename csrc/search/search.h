@@ -14,6 +14,7 @@
 // batch when its search ends.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -62,11 +63,15 @@ class Search {
   void stop();
 
  protected:
-  Search(int64_t batch_size, const SearchOptions& options);
+  /// `originals` (batch_size): what the per-sentence options and messages call the sentences; none: 0, 1, 2, ...
+  /// `normalised`: whether processors see log-probabilities or logits.
+  Search(int64_t batch_size, const SearchOptions& options, std::span<const int64_t> originals, bool normalised);
 
   /// Consumes `selection_`: calls begin_rows, then add_row for each row that goes on and finish for each
   /// sentence that ends.
   virtual void extend() = 0;
+  /// Appends the tokens of a row, without the start token.
+  virtual void append_tokens(int64_t row, std::vector<int32_t>& tokens) const = 0;
   /// How many continuations of a row may be needed, not counting those with an end token.
   virtual int64_t continuations() const = 0;
   /// (rows): what to add to the log-probabilities of each row, or null.
@@ -81,6 +86,33 @@ class Search {
   /// Notes that a hypothesis ended in `row` of this step by writing `token` (kNoToken: without writing one).
   LastRow ended(int64_t row, float sum, float score, bool finished, int64_t token);
 
+  /// What the caller calls a sentence.
+  int64_t original(int64_t sentence) const {
+    return originals_.empty() ? sentence : originals_[static_cast<std::size_t>(sentence)];
+  }
+  /// Tokens that the next step must have, the start token and the prefix, and may have.
+  int64_t prompt_length(int64_t sentence) const { return prompt_lengths_[static_cast<std::size_t>(sentence)]; }
+  int64_t max_length(int64_t sentence) const {
+    return options_.max_new_tokens < 0 ? options_.max_length : prompt_length(sentence) + options_.max_new_tokens;
+  }
+  /// In extend(): whether the prefix says the token of this step, and which.
+  bool is_forced(int64_t sentence) const { return length_ <= prompt_length(sentence); }
+  int32_t forced_token(int64_t sentence) const {
+    return (*options_.prefix(original(sentence)))[static_cast<std::size_t>(length_ - 2)];
+  }
+  /// In extend(): what the sum of a sentence's log-probabilities is divided by after this step, or `ago` steps ago.
+  float divisor(int64_t sentence, int64_t ago = 0) const {
+    return length_divisor(scored_length(sentence, length_ - ago), options_.length_penalty);
+  }
+  /// How many of `length` tokens count in the score: not the start token, and the prefix only by CTranslate2's rules.
+  int64_t scored_length(int64_t sentence, int64_t length) const {
+    const int64_t given = options_.preset == Preset::kCTranslate2 ? 1 : prompt_length(sentence);
+    return std::max<int64_t>(0, length - given);
+  }
+
+  /// In extend(): a number in (0, 1) that depends on the sentence's seed, the step and the arguments only.
+  double random(int64_t sentence, int64_t stream, int64_t number) const;
+
   int64_t previous_rows() const { return static_cast<int64_t>(previous_sentences_.size()); }
   int64_t previous_sentence(int64_t row) const { return previous_sentences_[static_cast<std::size_t>(row)]; }
 
@@ -89,7 +121,14 @@ class Search {
   int64_t length_ = 1;  // tokens of every live row, with the start token; extend() sees the new length
 
  private:
-  int64_t vocab_size_ = 0;  // of the first step; 0 before it
+  /// Fills contexts_ for the live rows.
+  void describe_rows();
+
+  const std::vector<int64_t> originals_;
+  std::vector<int64_t> prompt_lengths_;        // of each sentence
+  std::vector<RowContext> contexts_;           // (rows)
+  std::vector<std::vector<int32_t>> row_ids_;  // (rows): start token and tokens, where processors want them
+  int64_t vocab_size_ = 0;                     // of the first step; 0 before it
   std::vector<int32_t> ids_;
   std::vector<int64_t> parents_;
   std::vector<int64_t> sentences_;
@@ -100,7 +139,9 @@ class Search {
   void trace_step();
 };
 
-/// GreedySearch for one beam, BeamSearch for more.
-std::unique_ptr<Search> make_search(int64_t batch_size, const SearchOptions& options);
+/// GreedySearch or SampleSearch for one beam, BeamSearch for more and for alternatives, ConstrainedBeamSearch where
+/// phrases have to occur.
+std::unique_ptr<Search> make_search(int64_t batch_size, const SearchOptions& options,
+                                    std::span<const int64_t> originals = {});
 
 }  // namespace fastseq

@@ -34,20 +34,18 @@ std::vector<Hypothesis> SearchTrace::ended(int64_t sentence) const {
 
 std::vector<int64_t> SearchTrace::rows(const Hypothesis& hypothesis) const {
   const std::size_t written = hypothesis.tokens.size() + (hypothesis.finished ? 1 : 0);
-  // The search may have ended before the first step, or the last row may have written nothing.
-  if (written == 0) return {};
   std::vector<int64_t> rows = path(hypothesis.last);
-  rows.resize(written);
+  // The last row may have written nothing.
+  if (rows.size() > written) rows.resize(written);
   return rows;
 }
 
 std::vector<float> SearchTrace::token_log_probs(const Hypothesis& hypothesis) const {
   const std::vector<int64_t> rows = this->rows(hypothesis);
   std::vector<float> log_probs;
-  const auto last = static_cast<std::size_t>(hypothesis.last.step);
   for (std::size_t step = 0; step < rows.size(); ++step) {
     const float before = steps_[step].sums[static_cast<std::size_t>(rows[step])];
-    if (step == last) {
+    if (static_cast<int64_t>(step) == hypothesis.last.step) {
       log_probs.push_back(hypothesis.last.sum - before);
     } else {
       const int64_t next = step + 1 < rows.size() ? rows[step + 1] : hypothesis.last.row;

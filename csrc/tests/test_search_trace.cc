@@ -104,7 +104,9 @@ TEST(a_beam_stream_waits_for_the_beams_and_the_best_that_has_ended) {
 }
 
 TEST(stopping_takes_what_has_ended_and_what_runs) {
-  BeamSearch search(1, make_options(2, 9));
+  SearchOptions options = make_options(2, 9);
+  options.early_stopping = EarlyStopping::kNever;
+  BeamSearch search(1, options);
   search.keep_trace();
   step(search);
   step(search);

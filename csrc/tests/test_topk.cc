@@ -19,7 +19,7 @@ Best topk(const KernelTable& table, const Floats& logits, int64_t rows, int64_t 
           const float* add = nullptr, int64_t stride = 0) {
   Best best{Floats(static_cast<std::size_t>(rows * k)), std::vector<int64_t>(static_cast<std::size_t>(rows * k))};
   table.log_softmax_topk(logits.data(), rows, size, stride != 0 ? stride : size, k, add, best.values.data(),
-                         best.indices.data());
+                         best.indices.data(), nullptr);
   return best;
 }
 

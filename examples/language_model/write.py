@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import math
 from pathlib import Path
 
 import fastseq
@@ -30,8 +29,8 @@ def main() -> None:
         with args.score.open(encoding="utf-8", newline="") as file:
             texts = [tokenizer.encode(row["sentence"]) for row in csv.DictReader(file)]
         scores = model.score(texts)
-        tokens = sum(len(score.log_probs) for score in scores)
-        print(f"perplexity {math.exp(-math.fsum(score.total for score in scores) / tokens):.2f} of {tokens} tokens")
+        tokens = sum(len(row) for row in scores.token_log_probs)
+        print(f"perplexity {scores.corpus_perplexity:.2f} of {tokens} tokens")
 
 
 if __name__ == "__main__":

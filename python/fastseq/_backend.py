@@ -15,7 +15,9 @@ from typing import Any
 __all__ = [
     "active",
     "active_name",
+    "chosen",
     "config",
+    "default_name",
     "get",
     "get_num_threads",
     "has_native",
@@ -25,7 +27,7 @@ __all__ = [
 ]
 
 _MODULES = {"native": "fastseq._core", "numpy": "fastseq.reference"}
-_chosen: ContextVar[str | None] = ContextVar("fastseq_backend", default=None)
+chosen: ContextVar[str | None] = ContextVar("fastseq_backend", default=None)  # by use_backend
 
 
 @lru_cache(maxsize=1)
@@ -54,15 +56,15 @@ def _check(name: str, origin: str) -> str:
 
 def active_name() -> str:
     """The backend in use here: "native" or "numpy"."""
-    return _chosen.get() or _default()
+    return chosen.get() or default_name()
 
 
 @lru_cache(maxsize=1)
-def _default() -> str:
+def default_name() -> str:
     """FASTSEQ_BACKEND as it is when something first computes; without it the best that loads."""
-    chosen = os.environ.get("FASTSEQ_BACKEND")
-    if chosen:
-        return _check(chosen, "FASTSEQ_BACKEND")
+    wanted = os.environ.get("FASTSEQ_BACKEND")
+    if wanted:
+        return _check(wanted, "FASTSEQ_BACKEND")
     return "native" if has_native() else "numpy"
 
 
@@ -108,11 +110,11 @@ def use_backend(name: str) -> Iterator[None]:
     array([0., 2.], dtype=float32)
     """
     get(name)
-    token = _chosen.set(name)
+    token = chosen.set(name)
     try:
         yield
     finally:
-        _chosen.reset(token)
+        chosen.reset(token)
 
 
 def set_num_threads(num_threads: int) -> None:

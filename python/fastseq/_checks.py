@@ -26,7 +26,6 @@ __all__ = [
     "expect_int8_size",
     "expect_rank",
     "expect_shape",
-    "float32_only",
     "floats",
     "ids",
     "integer",
@@ -210,9 +209,3 @@ def expect_int8_size(where: str, compute_type: str, in_features: int) -> None:
     """ValueError if 32-bit sums of so many int8 products could overflow."""
     if compute_type == "int8" and in_features > _MOST_INT8_INPUTS:
         raise ValueError(f"{where}: I is {in_features}; compute_type 'int8' takes at most {_MOST_INT8_INPUTS}")
-
-
-def float32_only(where: str, compute_type: str) -> None:
-    """ValueError for a compute type that there is no kernel for."""
-    if compute_type != "float32":
-        raise ValueError(f"{where}: compute_type is {compute_type!r}; only 'float32' is supported")

@@ -47,7 +47,8 @@ inline py::list answers_to_python(const std::vector<std::vector<Answer>>& result
         sentence.append(py::make_tuple(hypothesis.tokens, hypothesis.score, hypothesis.finished));
         continue;
       }
-      const std::size_t steps = hypothesis.tokens.size() + (hypothesis.finished ? 1 : 0);
+      const bool searched = hypothesis.last.step >= 0;  // else all was given
+      const std::size_t steps = searched ? hypothesis.tokens.size() + (hypothesis.finished ? 1 : 0) : 0;
       py::dict arrays;
       if (wanted.token_log_probs) arrays["token_log_probs"] = vector_to_array(outputs.token_log_probs);
       if (wanted.attention) arrays["attention"] = matrix_to_array(outputs.attention, steps);

@@ -18,15 +18,17 @@ namespace fastseq::bindings {
 namespace {
 
 /// The options of a search, as far as they must fit the model.
-SearchOptions options_for(const Seq2Seq& model, const py::dict& options) {
+SearchOptions options_for(const Seq2Seq& model, const py::dict& options, int64_t batch_size) {
   const SearchOptions parsed = parse_search_options(options);
+  check_options(parsed, batch_size);
   if (parsed.start_id >= model.target_vocab_size()) {
     throw std::invalid_argument("start_id is " + std::to_string(parsed.start_id) + "; expected an id below " +
                                 std::to_string(model.target_vocab_size()));
   }
-  if (model.max_positions() > 0 && parsed.max_length - 1 > model.max_positions()) {
-    throw std::invalid_argument("max_length is " + std::to_string(parsed.max_length) +
-                                "; the model has positions for " + std::to_string(model.max_positions()));
+  const int64_t longest = parsed.longest_length();
+  if (model.max_positions() > 0 && longest - 1 > model.max_positions()) {
+    throw std::invalid_argument("max_length is " + std::to_string(longest) + "; the model has positions for " +
+                                std::to_string(model.max_positions()));
   }
   return parsed;
 }
@@ -45,7 +47,7 @@ class LockedDecoding {
                  const std::optional<py::dict>& outputs)
       : outputs_(outputs_for(model, outputs)) {
     const Ragged source = source_of(model, ids, offsets);
-    const SearchOptions parsed = options_for(model, options);
+    const SearchOptions parsed = options_for(model, options, source.batch_size);
     const py::gil_scoped_release release;
     decoding_ = std::make_unique<Decoding>(model, source, parsed, outputs_, true);
   }
@@ -99,7 +101,7 @@ std::unique_ptr<Ensemble> make_ensemble(const py::tuple& models, const std::vect
 py::list generate(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets, const py::dict& options,
                   const std::optional<py::dict>& outputs) {
   const Ragged source = source_of(model, ids, offsets);
-  const SearchOptions parsed = options_for(model, options);
+  const SearchOptions parsed = options_for(model, options, source.batch_size);
   const OutputOptions wanted = outputs_for(model, outputs);
   std::vector<std::vector<Answer>> results;
   run_interruptibly(

@@ -109,7 +109,7 @@ py::tuple log_softmax_topk(const FloatArray& logits, int64_t k, const OptionalFl
   int64_t* at = indices.mutable_data();
   for_rows(rows, size, [&](int64_t row, int64_t count) {
     kernels().log_softmax_topk(from + row * size, count, size, size, k, a != nullptr ? a + row : nullptr,
-                               best + row * k, at + row * k);
+                               best + row * k, at + row * k, nullptr);
   });
   return py::make_tuple(values, indices);
 }

@@ -30,6 +30,8 @@ RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
                                        {"general", AttentionKind::kGeneral}});
   if (c.attention == AttentionKind::kAdditive) c.attention_size = positive(config, "attention_size");
   c.input_feeding = read<bool>(config, "input_feeding");
+  c.combine_activation =
+      choice<Activation>(config, "combine_activation", {{"tanh", Activation::kTanh}, {"none", Activation::kNone}});
   if (c.input_feeding && c.attention == AttentionKind::kNone) {
     throw std::invalid_argument("config: input_feeding needs an attention");
   }

@@ -11,7 +11,9 @@
 #include "answers.h"
 #include "array.h"
 #include "search/beam.h"
+#include "search/constrained_beam.h"
 #include "search/greedy.h"
+#include "search/sample.h"
 #include "search_options.h"
 
 namespace fastseq::bindings {
@@ -125,7 +127,9 @@ void register_algorithm(py::module_& m, const char* name) {
 
 void register_search(py::module_& m) {
   register_algorithm<GreedySearch>(m, "GreedySearch");
+  register_algorithm<SampleSearch>(m, "SampleSearch");
   register_algorithm<BeamSearch>(m, "BeamSearch");
+  register_algorithm<ConstrainedBeamSearch>(m, "ConstrainedBeamSearch");
 }
 
 }  // namespace fastseq::bindings

@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 import torch  # noqa: E402
-from torch_families import ENDS, assert_close, assert_generates_the_same, batches, randomise, save  # noqa: E402
+from torch_families import assert_close, assert_generates_the_same, batches, ends_for, randomise, save  # noqa: E402
 
 GPT2: dict[str, Any] = {"vocab_size": 83, "n_positions": 40, "n_embd": 24, "n_layer": 2, "n_head": 3}
 CASES: dict[str, dict[str, Any]] = {
@@ -46,7 +46,7 @@ def test_logits(case: tuple[Any, Path], backend: str) -> None:
 
 def test_greedy_and_beams(case: tuple[Any, Path]) -> None:
     hf, folder = case
-    assert_generates_the_same(hf, folder, batches(80, PROMPTS, 3), max_new_tokens=12, eos_token_id=ENDS)
+    assert_generates_the_same(hf, folder, batches(80, PROMPTS, 3), max_new_tokens=12, eos_token_id=ends_for(folder))
 
 
 def test_limits_count_the_prompt_as_in_transformers(case: tuple[Any, Path]) -> None:

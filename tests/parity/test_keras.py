@@ -73,6 +73,22 @@ def test_layers_without_bias_and_zeros_in_masked_steps(kind: str) -> None:
     assert_same(nn.from_keras(layer)(X, mask=MASK), layer(X, mask=MASK))
 
 
+def test_the_gru_that_resets_before_the_product() -> None:
+    layer = built(layers.GRU(6, reset_after=False, return_sequences=True), X)
+    assert_same(nn.from_keras(layer)(X, mask=MASK), layer(X, mask=MASK))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "activation",
+    ["relu", "relu6", "linear", "elu", "selu", "softsign", "softplus", "silu", "gelu", "hard_sigmoid", "leaky_relu"],
+)
+def test_activations_of_recurrent_layers(kind: str, activation: str) -> None:
+    gates = {} if kind == "SimpleRNN" else {"recurrent_activation": "hard_sigmoid"}
+    layer = built(getattr(layers, kind)(4, activation=activation, return_sequences=True, **gates), X)
+    assert_same(nn.from_keras(layer)(X[:, :3]), layer(X[:, :3]))
+
+
 def test_lengths_are_masks_of_prefixes() -> None:
     layer = built(layers.LSTM(3, return_sequences=True), X)
     mask = np.arange(6) < np.array([6, 3, 1, 0])[:, None]
@@ -227,7 +243,7 @@ def test_everything_that_is_not_supported_is_named_at_once(tmp_path: Path) -> No
         [
             keras.Input((6, 5)),
             layers.Conv1D(4, 3, name="conv"),
-            layers.LSTM(4, recurrent_activation="hard_sigmoid", return_sequences=True, name="hard"),
+            layers.LSTM(4, recurrent_activation="hard_tanh", return_sequences=True, name="hard"),
             layers.Lambda(lambda x: x, name="code"),
             layers.ReLU(name="max"),
         ]
@@ -238,7 +254,7 @@ def test_everything_that_is_not_supported_is_named_at_once(tmp_path: Path) -> No
             nn.from_keras(source)
         for words in ("'conv' is a Conv1D", "recurrent_activation of layer 'hard'", "'code' is a Lambda", "is a ReLU"):
             assert words in str(error.value)
-        assert "'hard_sigmoid'; only 'sigmoid' works" in str(error.value)
+        assert "'hard_tanh'; only 'tanh' or 'sigmoid' or" in str(error.value)
 
 
 def own_activation(x: Any) -> Any:

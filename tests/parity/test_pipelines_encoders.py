@@ -173,7 +173,7 @@ def test_more_questions_than_one(folder: Any) -> None:
 @pytest.mark.parametrize("head", ["SequenceClassification", "TokenClassification"])
 def test_results_do_not_depend_on_company(head: str, folder: Any) -> None:
     task = "text-classification" if head == "SequenceClassification" else "token-classification"
-    ours = fastseq.pipeline(task, folder(models.bert, head))
+    ours = fastseq.pipeline(task, folder(models.bert, head), backend="native")
     texts = [*SENTENCES, "", "a"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

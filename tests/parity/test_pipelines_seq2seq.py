@@ -105,3 +105,34 @@ def test_what_is_too_long_is_cut_off_with_a_warning(folder: Callable[..., Path])
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(path).eval()
     output = model.generate(torch.tensor([ids]), max_length=6)[0]
     assert results[1]["translation_text"] == translate.tokenizer.decode(output.tolist())
+
+
+@pytest.mark.skipif(
+    not hasattr(fastseq.GenerationConfig(), "forced_bos_token_id"), reason="the search cannot force the first token yet"
+)
+def test_a_model_of_many_languages(folder: Callable[..., Path]) -> None:
+    path = folder(models.m2m100_model)
+    translate = fastseq.pipeline("translation", path, max_length=9)
+    token = translate.tokenizer.language_id("de")
+    for source in ("fr", "en"):
+        expected = generated(path, TEXTS[0], src_lang=source, forced_bos_token_id=token, max_length=9)
+        assert [r["translation_text"] for r in translate(TEXTS[0], src_lang=source, tgt_lang="de")] == expected
+    named = fastseq.pipeline("translation_en_to_de", path, max_length=9)
+    assert [result["translation_text"] for result in named(TEXTS[0])] == expected
+    with pytest.raises(ValueError, match="a model of many languages needs tgt_lang; expected one of af, am, ar"):
+        translate(TEXTS[0])
+
+
+def test_text_generation(folder: Callable[..., Path]) -> None:
+    path = folder(models.gpt2)
+    transformers.logging.set_verbosity_error()
+    ours, hf = fastseq.pipeline("text-generation", path), transformers.pipeline("text-generation", model=str(path))
+    options = {"max_new_tokens": 6, "do_sample": False}
+    plain = {"max_new_tokens": 6}
+    for inputs in (TEXTS[0], TEXTS):
+        assert ours(inputs, **plain) == hf(inputs, **options)
+    assert ours(TEXTS[0], return_full_text=False, **plain) == hf(TEXTS[0], return_full_text=False, **options)
+    assert ours(TEXTS[0], num_beams=2, **plain) == hf(TEXTS[0], num_beams=2, **options)
+    with pytest.warns(UserWarning, match="96 positions; only the last 90 are read"):
+        long = ours(" ".join(SENTENCES), **plain)
+    assert long[0]["generated_text"].startswith(" ".join(SENTENCES))

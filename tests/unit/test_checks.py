@@ -120,9 +120,10 @@ VALUE_ERRORS = {
     "LSTM: lengths has shape (2,); expected (B,) = (3,) with B from input": lambda: LSTM(
         zeros(7, 3, 4), lengths=[7, 0]
     ),
-    "LSTM: proj_size is 3; only 0 is supported": lambda: nn.LSTM(4, 5, proj_size=3),
-    "GRU: compute_type is 'int8'; only 'float32' is supported": lambda: nn.GRU(4, 5, compute_type="int8"),
-    "RNN: nonlinearity is 'gelu'; expected 'tanh' or 'relu'": lambda: nn.RNN(4, 5, nonlinearity="gelu"),
+    "LSTM: proj_size is 5; expected less than hidden_size = 5": lambda: nn.LSTM(4, 5, proj_size=5),
+    "GRU: compute_type is 'int4'; expected 'float32' or": lambda: nn.GRU(4, 5, compute_type="int4"),
+    "quantize_rows: input has shape (); expected (*, I)": lambda: F.quantize_rows(1.0),
+    "RNNCell: nonlinearity is 'gelu'; expected 'tanh' or 'relu'": lambda: nn.RNNCell(4, 5, nonlinearity="gelu"),
     "RNN: hidden_size is 0; expected at least 1": lambda: nn.RNN(4, 0),
     "RNN: dropout is 2; expected 0 to 1": lambda: nn.RNN(4, 5, dropout=2),
     "Linear: input has shape (3, 5); expected (*, I) = (*, 4)": lambda: nn.Linear(4, 2)(h),

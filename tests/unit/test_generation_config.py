@@ -15,16 +15,21 @@ def resolve(**options):
 
 
 def test_the_defaults_are_those_of_transformers_but_for_the_length():
-    assert resolve() == {
-        "num_beams": 1, "num_return_sequences": 1, "max_length": 256, "min_length": 0, "length_penalty": 1.0,
-        "early_stopping": False, "start_id": 5, "eos_ids": [2],
+    resolved = resolve()
+    theirs = {
+        "num_beams": 1, "num_return_sequences": 1, "length_penalty": 1.0, "early_stopping": False, "num_beam_groups": 1,
+        "diversity_penalty": 0.0, "do_sample": False, "temperature": 1.0, "top_k": 50, "top_p": 1.0, "typical_p": 1.0,
+        "encoder_repetition_penalty": 1.0, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0,
+        "encoder_no_repeat_ngram_size": 0, "remove_invalid_values": False, "renormalize_logits": False,
     }  # fmt: skip
+    assert {name: resolved[name] for name in theirs} == theirs
+    assert (resolved["max_length"], resolved["start_id"], resolved["eos_ids"]) == (256, 5, [2])
 
 
 def test_new_tokens_do_not_count_the_start_token():
     assert resolve(max_new_tokens=7)["max_length"] == 8
     assert resolve(max_new_tokens=0)["max_length"] == 1
-    assert resolve(min_new_tokens=3)["min_length"] == 4
+    assert resolve(min_new_tokens=3)["min_new_tokens"] == 3
     assert resolve(min_length=3)["min_length"] == 3
 
 

@@ -157,7 +157,7 @@ def test_what_is_no_plain_array_is_refused(change: Any, message: str, path: Path
         (layer("Functional", "m", layers=[], input_layers=3, output_layers=[]), "expected a list"),
         (layer("Functional", "m", layers=[], input_layers=[["a", 0, 0]], output_layers=[["a", 0]]), "refers to no"),
         (layer("LSTM", "a", units=3, stateful=True), "stateful of layer 'a' \\(LSTM\\) is True; only False works"),
-        (layer("LSTM", "a", units=3, activation="relu"), "activation of layer 'a' \\(LSTM\\) is 'relu'; only 'tanh'"),
+        (layer("LSTM", "a", units=3, activation="mish"), "activation of layer 'a' \\(LSTM\\) is 'mish'; only 'tanh'"),
     ],
 )
 def test_configurations_that_mean_nothing_are_named(config: Any, message: str, path: Path) -> None:

@@ -40,6 +40,10 @@ class AttendingModel(PrefixModel):
         arguments = {"start_id": START, "eos_id": EOS, "max_length": 8, **options}
         return fastseq.beam_search(self.attending_step, self.state(batch_size), batch_size=batch_size, **arguments)
 
+    def stream(self, batch_size, **options):
+        arguments = {"start_id": START, "eos_id": EOS, "max_length": 8, **options}
+        return fastseq.stream_search(self.step, self.state(batch_size), batch_size=batch_size, **arguments)
+
 
 @pytest.mark.parametrize("options", SEARCHES)
 def test_every_output_belongs_to_its_token(backend, options):
@@ -88,6 +92,27 @@ def test_a_hypothesis_that_can_go_no_further_has_outputs_of_what_it_wrote(backen
         assert (hypothesis.tokens, hypothesis.finished, hypothesis.steps) == ([2], False, 1)
         assert hypothesis.token_log_probs.tolist() == [0.0]
         assert hypothesis.logits.tolist() == [[-np.inf, -np.inf, 0.0]]
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_a_prefix_has_outputs_and_counts_nothing(backend, num_beams):
+    model = AttendingModel(vocab_size=7, seed=3)
+    prefix = [[4, 2], [], [5]]
+    found = model.search(3, num_beams=num_beams, num_return_sequences=num_beams, prefix=prefix, **WANTED)
+    for sentence, generation in enumerate(found):
+        given = prefix[sentence]
+        for h in generation.hypotheses:
+            assert h.tokens[: len(given)] == given
+            assert (h.token_log_probs[: len(given)] == 0).all()
+            total = float(np.sum(h.token_log_probs, dtype=np.float64))
+            np.testing.assert_allclose(h.score, total / (h.steps - len(given)), **TOLERANCE)
+            assert len(h.attention) == len(h.logits) == h.steps
+            assert np.array_equal(h.logits[-1], model.logits(sentence, (START, *h.tokens)[: h.steps]))
+    stream = model.stream(3, num_beams=num_beams, prefix=prefix)
+    told: dict[int, list[int]] = {}
+    for b, tokens, _ in stream:
+        told.setdefault(b, []).extend(tokens)
+    assert [told[b] for b in range(3)] == [generation.tokens for generation in found]
 
 
 def test_no_step_no_rows(backend):

@@ -198,6 +198,17 @@ def test_a_batch_larger_than_one_part_streams_in_order(backend):
     assert half.generations[-1].tokens == [] and not half.generations[-1].finished
 
 
+def test_models_stream_with_prefixes_of_their_own(backend):
+    model = random_model(recurrent_config(), backend)
+    sources = [SOURCES[i % len(SOURCES)] for i in range(40)]
+    prefix = [[3 + i % 5] * (i % 3) for i in range(40)]
+    options = {"num_beams": 4, "max_length": 6, "prefix": prefix}
+    stream = model.stream(sources, **options)
+    tokens, _ = collect(stream)
+    assert tokens == [generation.tokens for generation in model.generate(sources, **options)]
+    assert all(found[: len(given)] == given for found, given in zip(tokens, prefix, strict=True))
+
+
 def test_streams_of_empty_batches_end_at_once(backend):
     stream = random_model(recurrent_config(), backend).stream([])
     assert list(stream) == [] and stream.generations == []

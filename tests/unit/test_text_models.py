@@ -12,6 +12,7 @@ import pytest
 
 import fastseq
 from conftest import needs_native
+from fastseq.cli import main
 from fastseq.models import RecurrentClassifier, load_model, save_model
 from fastseq.text import Vocabulary
 from text_models import TOKENIZER, classifier, classifier_config, language_config, language_model, sentences, tensors_of
@@ -47,7 +48,8 @@ def test_the_logits_of_a_sentence_do_not_depend_on_its_batch(pooling: str) -> No
 @needs_native
 def test_the_score_of_a_text_does_not_depend_on_its_batch() -> None:
     model, batch = language_model("native"), sentences(40)
-    assert [model.score([text])[0].log_probs for text in batch] == [score.log_probs for score in model.score(batch)]
+    for text, together in zip(batch, model.score(batch).token_log_probs, strict=True):
+        np.testing.assert_array_equal(model.score([text]).token_log_probs[0], together, strict=True)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -77,17 +79,18 @@ def test_a_score_is_the_chain_of_next_token_probabilities(backend: str) -> None:
     model, text = language_model(), [4, 5, 8, 6]
     [logits] = model.logits([[1, *text]])
     log_probs = fastseq.functional.log_softmax(logits)
-    [score] = model.score([text])
-    np.testing.assert_array_equal(np.float32(score.log_probs), log_probs[np.arange(5), [*text, 2]])
-    assert score.total == math.fsum(score.log_probs)
-    assert score.perplexity == pytest.approx(math.exp(-score.total / 5))
-    assert [len(nothing.log_probs) for nothing in model.score([[]])] == [1]
-    assert model.score([]) == []
+    scores = model.score([text], length_penalty=0.0)
+    np.testing.assert_array_equal(scores.token_log_probs[0], log_probs[np.arange(5), [*text, 2]])
+    assert scores[0] == math.fsum(scores.token_log_probs[0])
+    assert scores.perplexity[0] == pytest.approx(math.exp(-scores[0] / 5))
+    assert [len(nothing) for nothing in model.score([[]]).token_log_probs] == [1]
+    assert len(model.score([])) == 0
 
 
 def test_probabilities_of_all_next_tokens_sum_to_one(backend: str) -> None:
     model = language_model()
-    first = [model.score([[token]])[0].log_probs[0] for token in range(model.config.vocab_size)]
+    scores = model.score([[token] for token in range(model.config.vocab_size)])
+    first = [row[0] for row in scores.token_log_probs]
     assert sum(map(math.exp, first)) == pytest.approx(1, abs=1e-5)
 
 
@@ -110,8 +113,8 @@ def test_beam_search_finds_at_least_as_probable_texts(backend: str) -> None:
     options: dict[str, Any] = {"max_new_tokens": 5, "min_new_tokens": 5, "length_penalty": 0.0}
     [greedy], [beams] = model.generate([[3]], **options), model.generate([[3]], num_beams=6, **options)
     assert beams.score >= greedy.score - 1e-5
-    [score] = model.score([[3, *beams.tokens]])
-    assert beams.score == pytest.approx(math.fsum(score.log_probs[1:-1]), abs=1e-4)
+    [log_probs] = model.score([[3, *beams.tokens]]).token_log_probs
+    assert beams.score == pytest.approx(math.fsum(log_probs[1:-1]), abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -166,3 +169,19 @@ def test_a_vocabulary_must_be_of_the_models_kind_and_size(tmp_path: Path) -> Non
     )
     with pytest.raises(ValueError, match="unknown is 'b'; expected one of the tokens"):
         load_model(tmp_path)
+
+
+def test_a_folder_is_classified_by_the_pipeline_and_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = classifier_config()
+    save_model(tmp_path, config, tensors_of(config), TOKENIZER)
+    texts = ["The film is good.", "not bad", "never heard of"]
+    results = fastseq.pipeline("text-classification", str(tmp_path), progress=False)(texts)
+    model = load_model(tmp_path)
+    for text, result in zip(texts, results, strict=True):
+        [logits] = model.logits([TOKENIZER.encode(text)])
+        assert result["label"] == config.labels[int(logits.argmax())]
+        assert result["score"] == pytest.approx(float(fastseq.functional.softmax(logits).max()), abs=1e-6)
+    assert main(["classify", "--model", str(tmp_path), "--text", texts[0]]) == 0
+    assert capsys.readouterr().out == f"{results[0]['label']}\t{results[0]['score']:.4f}\n"

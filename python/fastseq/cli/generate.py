@@ -94,6 +94,8 @@ def _pipeline(args: argparse.Namespace) -> Any:
     if args.command == "summarize":
         return pipeline("summarization", args.model, **options)
     model = load_model(model_folder(args.model), options.pop("compute_type"), options.pop("backend"))
+    if model.task not in ("text2text-generation", "text-generation"):
+        raise ValueError(f"the model of {args.model!r} is for {model.task}; expected a model that generates")
     return pipeline(model.task, model, **options)
 
 

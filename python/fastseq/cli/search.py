@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastseq.cli.embed import encoder_of
-from fastseq.cli.stream import add_common, positive
+from fastseq.cli.stream import add_common, positive, warnings_as_lines
 
 if TYPE_CHECKING:
     from fastseq.pipelines.semantic_index import SemanticIndex
@@ -55,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
     index = _index(args, encoder, [line for _, line in lines])
     queries = args.query or (line.decode("utf-8", errors="replace").strip() for line in sys.stdin.buffer)
     for i, query in enumerate(query for query in queries if query.strip()):
-        hits = [{"line": lines[hit["corpus_id"]][0], **hit} for hit in index.search(query, top_k=args.top_k)]
+        with warnings_as_lines():
+            found = index.search(query, top_k=args.top_k)
+        hits = [{"line": lines[hit["corpus_id"]][0], **hit} for hit in found]
         for hit in hits:
             del hit["corpus_id"]
         if args.json:
@@ -79,7 +81,8 @@ def _index(args: argparse.Namespace, encoder: Any, texts: list[str]) -> Semantic
             return index
         print(f"fastseq: {args.index} is of another corpus or model; it is made anew", file=sys.stderr)
     index = SemanticIndex(encoder, backend=args.backend)
-    index.add(texts, batch_size=args.batch_size or 32)
+    with warnings_as_lines():
+        index.add(texts, batch_size=args.batch_size or 32, name="passage", first=1)
     if args.index is not None:
         index.save(args.index)
     return index

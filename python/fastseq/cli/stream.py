@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from fastseq.cli.lines import LONGEST_LINE_BYTES, Progress, read_byte_lines
 
-__all__ = ["LineRunner", "add_common", "add_input", "inputs_of", "pipeline_options", "positive"]
+__all__ = ["LineRunner", "add_common", "add_input", "inputs_of", "pipeline_options", "positive", "warnings_as_lines"]
 
 Result = Any
 
@@ -154,12 +154,12 @@ class LineRunner:
         runs = list(_runs(items))
         for begin, end in runs:
             try:
-                with _warnings_as_lines():
+                with warnings_as_lines():
                     results[begin:end] = self._compute(items[begin:end], first + begin)
             except (ValueError, TypeError, RuntimeError):
                 for i in range(begin, end):
                     try:
-                        with _warnings_as_lines():
+                        with warnings_as_lines():
                             [results[i]] = self._compute([items[i]], first + i)
                     except (ValueError, TypeError, RuntimeError) as error:
                         problems[i] = _reason(error)
@@ -189,7 +189,7 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _warnings_as_lines() -> Iterator[None]:
+def warnings_as_lines() -> Iterator[None]:
     """Print warnings of text that is cut off as this command prints everything."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

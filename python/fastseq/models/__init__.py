@@ -7,7 +7,7 @@ from fastseq.models.encoder import EncoderModel
 from fastseq.models.ensemble import Ensemble
 from fastseq.models.folder import load_model, save_model
 from fastseq.models.kinds import DecoderConfig, EncoderConfig, EncoderDecoderConfig
-from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig, TextScore
+from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
 from fastseq.models.seq2seq import Seq2SeqModel
 from fastseq.models.stack import StackConfig
@@ -29,7 +29,6 @@ __all__ = [
     "Seq2SeqConfig",
     "Seq2SeqModel",
     "StackConfig",
-    "TextScore",
     "TransformerSeq2SeqConfig",
     "load_model",
     "save_model",

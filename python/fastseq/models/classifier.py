@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -75,6 +76,11 @@ class RecurrentClassifierConfig(RecurrentStackConfig):
         return ("", "_reverse") if self.bidirectional else ("",)
 
     @property
+    def problem_type(self) -> str:
+        """One label for each sentence, in the words of Hugging Face."""
+        return "single_label_classification"
+
+    @property
     def id2label(self) -> dict[int, str]:
         """The name of each class by its id."""
         return dict(enumerate(self.labels))
@@ -105,6 +111,8 @@ class RecurrentClassifier:
         What the ids mean; pipelines need it.
     backend : {"native", "numpy"}, optional
         The active one by default.
+    folder : Path, optional
+        Where it was loaded from: what reads text finds the vocabulary there.
     compute_type : {"float32", "bfloat16", "int8"}, default "float32"
         Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
 
@@ -131,8 +139,10 @@ class RecurrentClassifier:
         tensors: Mapping[str, Any],
         tokenizer: WordTokenizer | None = None,
         backend: str | None = None,
+        folder: Path | None = None,
         compute_type: str = "float32",
     ) -> None:
+        self.folder = folder
         self._config = config
         self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
         self._tokenizer = tokenizer

@@ -12,6 +12,8 @@ from fastseq import _checks
 from fastseq.models.bound import BoundTensors
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
+from fastseq.models.foreign import FOREIGN
+from fastseq.models.hub import model_folder
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.published import FAMILIES, load_published
 from fastseq.models.quantized import quantize_tensors, read_quantized
@@ -37,7 +39,7 @@ _CONFIGS = {config.model_type: config for config in _MODELS}
 
 
 def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> Any:
-    """Read a model folder: one of ours, or one that Hugging Face's transformers has saved.
+    """Read a model folder, ours or one that Hugging Face's transformers has saved, or one file of another toolkit.
 
     Nothing in the folder is run: it may come from anywhere.
 
@@ -45,7 +47,9 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     ----------
     path : str or path
         A folder with `config.json` and weights in a form that `fastseq.weights.read_weights` reads. Of a published
-        model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text.
+        model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text. Or a
+        file: a `.pt` checkpoint of OpenNMT-py, an `.npz` of Marian. Or a name on the Hugging Face hub, "owner/name",
+        with the extra `text`.
     compute_type : {"float32", "bfloat16", "int8"}
         What the weights of dense and recurrent layers are computed in; all else is float32. Weights stored as float16
         or bfloat16 are widened, which is exact; float64 is rounded; int8 weights with scales are taken as they are.
@@ -61,6 +65,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     ------
     FileNotFoundError
         If the folder or one of its files is missing.
+    ImportError
+        If it is a hub name and the package `huggingface_hub` is not installed.
     ValueError
         If the family is not known, a file is damaged or the files do not agree; the message names the file and
         everything wrong in it.
@@ -69,12 +75,13 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     --------
     >>> load_model("no-such-folder")
     Traceback (most recent call last):
-    FileNotFoundError: no model folder 'no-such-folder'
+    FileNotFoundError: no model folder 'no-such-folder', and no name of a hub model, which is OWNER/NAME
     """
     _checks.compute_type("load_model", compute_type)
     folder = Path(path)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no model folder {str(folder)!r}")
+    if folder.is_file() and folder.suffix in FOREIGN:
+        return _make(folder, *FOREIGN[folder.suffix](folder), backend, compute_type)
+    folder = model_folder(path)
     weights = find_weights(folder)
     missing = [] if (folder / CONFIG_FILE).is_file() else [CONFIG_FILE]
     if weights is None:
@@ -82,17 +89,33 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     if weights is None or missing:
         raise FileNotFoundError(f"model folder {str(folder)!r} has no {' and no '.join(missing)}")
     values = _read_object(folder / CONFIG_FILE)
-    if "format" not in values or values.get("model_type") in FAMILIES:
+    model_type = values.get("model_type")
+    if "format" not in values or (isinstance(model_type, str) and model_type in FAMILIES):
         return load_published(folder, weights, values, _read_object, backend, compute_type)
     config = _parse_config(folder / CONFIG_FILE, values)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
     stored = open_weights(folder)
+    quantized = any(tensor.numbers == "I8" for tensor in stored.values())
     try:
-        quantized = any(tensor.numbers == "I8" for tensor in stored.values())
         tensors = read_quantized(weights, stored) if quantized else BoundTensors(config, stored)
-        return _MODELS[type(config)](config, tensors, vocabulary, backend, compute_type=compute_type)
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from None
+    return _make(weights, config, tensors, vocabulary, backend, compute_type, folder)
+
+
+def _make(
+    path: Path,
+    config: ModelConfig,
+    tensors: Mapping[str, Any],
+    vocabulary: Any,
+    backend: str | None,
+    compute_type: str,
+    folder: Path | None = None,
+) -> Any:
+    try:
+        return _MODELS[type(config)](config, tensors, vocabulary, backend, folder=folder, compute_type=compute_type)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def save_model(

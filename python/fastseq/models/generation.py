@@ -87,13 +87,13 @@ class GenerationDefaults:
             return dataclasses.replace(self, config=config.override(max_new_tokens=position_limit))
         return self
 
-    def resolve(self, vocab_size: int) -> dict[str, Any]:
-        """Return the options as the backends take them, ids checked."""
+    def resolve(self, vocab_size: int, **inputs: Any) -> dict[str, Any]:
+        """Return the options as the backends take them, ids checked; `inputs` go to `GenerationConfig.resolve`."""
         for name, tokens in (("decoder_start_token_id", (self.start_id,)), ("eos_token_id", self.eos_ids)):
             for token in tokens:
                 if token >= vocab_size:
                     raise ValueError(f"{name} is {token}; expected an id below {vocab_size}")
-        return self.config.resolve(start_id=self.start_id, eos_id=self.eos_ids)
+        return self.config.resolve(start_id=self.start_id, eos_id=self.eos_ids, **inputs)
 
 
 def _token(name: str, value: Any) -> int:

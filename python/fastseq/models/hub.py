@@ -34,6 +34,8 @@ _FILES = (
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
     "*_Pooling/config.json",
+    "*_Dense/config.json",
+    "*_Dense/model.safetensors",
 )
 # The forms of the weights, the first that is there is taken.
 _WEIGHTS = (
@@ -92,11 +94,9 @@ def model_folder(model: str | os.PathLike[str], revision: str | None = None) -> 
 
 
 def _fetch(hub: Any, name: str, revision: str | None) -> Path:
-    errors = hub.errors
-    offline = bool(hub.constants.is_offline_mode()) if hasattr(hub.constants, "is_offline_mode") else False
-    offline = offline or bool(getattr(hub.constants, "HF_HUB_OFFLINE", False))
+    errors, constants = (require(f"huggingface_hub.{part}", "a hub model") for part in ("errors", "constants"))
     reason = "HF_HUB_OFFLINE is set"
-    if not offline:
+    if not constants.HF_HUB_OFFLINE:
         try:
             chosen = choose_files(hub.list_repo_files(name, revision=revision))
             found = hub.snapshot_download(

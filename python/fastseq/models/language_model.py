@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -15,10 +15,10 @@ from fastseq import _backend, _checks
 from fastseq.models.ragged import Floats, Offsets, ragged
 from fastseq.models.recurrent_stack import RecurrentStack, RecurrentStackConfig
 from fastseq.models.tensors import check_tensors
-from fastseq.search import Generation, beam_search
+from fastseq.search import Generation, TargetScores, beam_search
 from fastseq.text import WordTokenizer
 
-__all__ = ["RecurrentLanguageModel", "RecurrentLanguageModelConfig", "TextScore"]
+__all__ = ["RecurrentLanguageModel", "RecurrentLanguageModelConfig"]
 
 # Rows of logits that exist at a time: what a large vocabulary costs in memory is bounded.
 _BLOCK_ROWS = 256
@@ -79,39 +79,6 @@ class RecurrentLanguageModelConfig(RecurrentStackConfig):
         return shapes
 
 
-@dataclass(frozen=True)
-class TextScore:
-    """How probable a text is.
-
-    Attributes
-    ----------
-    log_probs : list of float
-        Natural logarithm of each token's probability after those before it; the last is the end token's.
-
-    Examples
-    --------
-    >>> TextScore([-1.0, -3.0]).total, round(TextScore([-1.0, -3.0]).perplexity, 3)
-    (-4.0, 7.389)
-    """
-
-    log_probs: list[float]
-
-    @property
-    def total(self) -> float:
-        """Logarithm of the probability of the whole text."""
-        return math.fsum(self.log_probs)
-
-    @property
-    def perplexity(self) -> float:
-        """``exp(-total / number of tokens)``; 1 of no token, infinite above what a float can hold."""
-        if not self.log_probs:
-            return 1.0
-        try:
-            return math.exp(-self.total / len(self.log_probs))
-        except OverflowError:
-            return math.inf
-
-
 class RecurrentLanguageModel:
     """A language model with its weights.
 
@@ -126,6 +93,8 @@ class RecurrentLanguageModel:
         What the ids mean.
     backend : {"native", "numpy"}, optional
         The active one by default.
+    folder : Path, optional
+        Where it was loaded from: what reads text finds the vocabulary there.
     compute_type : {"float32", "bfloat16", "int8"}, default "float32"
         Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
 
@@ -140,8 +109,8 @@ class RecurrentLanguageModel:
     ...     vocab_size=4, embedding_size=3, bos_token_id=0, eos_token_id=1, cell="gru", hidden_size=3, num_layers=1)
     >>> zeros = {name: np.zeros(shape) for name, shape in config.tensor_shapes().items()}
     >>> model = RecurrentLanguageModel(config, zeros | {"output.bias": np.array([0.0, 1.0, 2.0, 0.0])})
-    >>> [score] = model.score([[2, 3, 2]])
-    >>> len(score.log_probs), round(score.perplexity, 3)
+    >>> scores = model.score([[2, 3, 2]])
+    >>> len(scores.token_log_probs[0]), round(float(scores.perplexity[0]), 3)
     (4, 3.469)
     >>> model.generate([[2]], max_new_tokens=3)[0].tokens
     [2, 2, 2]
@@ -155,8 +124,10 @@ class RecurrentLanguageModel:
         tensors: Mapping[str, Any],
         tokenizer: WordTokenizer | None = None,
         backend: str | None = None,
+        folder: Path | None = None,
         compute_type: str = "float32",
     ) -> None:
+        self.folder = folder
         self._config = config
         self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
         self._tokenizer = tokenizer
@@ -220,7 +191,7 @@ class RecurrentLanguageModel:
         output, _, _ = self._stack.forward(ids, offsets)
         return _split(self._output.forward(output), offsets)
 
-    def score(self, input_ids: Any, lengths: Any = None) -> list[TextScore]:
+    def score(self, input_ids: Any, lengths: Any = None, *, length_penalty: float = 1.0) -> TargetScores:
         """Return how probable each text is, end token included.
 
         Parameters
@@ -229,10 +200,13 @@ class RecurrentLanguageModel:
             Texts without start and end tokens.
         lengths : sequence of int, optional
             Of the rows of a 2-D array.
+        length_penalty : float, default 1.0
+            The sums of log-probabilities are divided by the number of tokens, the end token counted, to this power.
 
         Returns
         -------
-        list of TextScore
+        TargetScores
+            Log-probabilities of the tokens, scores, perplexities.
 
         Raises
         ------
@@ -245,12 +219,12 @@ class RecurrentLanguageModel:
         said = np.concatenate([[*text, self._config.eos_token_id] for text in texts] or [[]]).astype(np.int64)
         offsets = offsets + np.arange(len(offsets))
         output, _, _ = self._stack.forward(read, offsets)
-        chosen = np.empty(len(read), np.float64)
+        chosen = np.empty(len(read), np.float32)
         for begin in range(0, len(read), _BLOCK_ROWS):
             rows = slice(begin, begin + _BLOCK_ROWS)
             log_probs = self._log_softmax(self._output.forward(output[rows]))
             chosen[rows] = np.take_along_axis(log_probs, said[rows, None], axis=1)[:, 0]
-        return [TextScore(row.tolist()) for row in _split(chosen, offsets)]
+        return TargetScores.from_flat(chosen, offsets, length_penalty)
 
     def generate(self, input_ids: Any = ((),), lengths: Any = None, **options: Any) -> list[Generation]:
         """Write on from each prompt.

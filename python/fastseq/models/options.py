@@ -6,6 +6,7 @@ from typing import Any
 
 from fastseq.models.generation import GenerationDefaults
 from fastseq.search import Outputs
+from fastseq.search.inputs import split_inputs
 
 __all__ = ["resolve_options"]
 
@@ -20,10 +21,15 @@ def resolve_options(
     TypeError, ValueError
         If an option is wrong, `max_length` is beyond the model's positions, or attention is wanted of a model without.
     """
-    outputs, fields = Outputs.split(options)
+    outputs, rest = Outputs.split(options)
+    inputs, fields = split_inputs(rest)
     if outputs.attention and not config.attends:
         raise ValueError("return_attention is asked for; this model has no attention")
-    resolved = defaults.override(fields).resolve(config.target_vocab_size)
+    for b, tokens in enumerate(inputs.get("prefix") or ()):
+        for token in tokens:
+            if not token < config.target_vocab_size:
+                raise ValueError(f"prefix[{b}] has id {token}; expected ids below {config.target_vocab_size}")
+    resolved = defaults.override(fields).resolve(config.target_vocab_size, **inputs)
     limit = config.position_limit
     if limit is not None and resolved["max_length"] > limit + 1:
         raise ValueError(

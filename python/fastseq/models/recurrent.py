@@ -32,6 +32,8 @@ class RecurrentSeq2SeqConfig(Seq2SeqConfig):
         Width of the hidden layer of additive attention.
     input_feeding : bool
         Whether the decoder also reads its previous attentional state.
+    combine_activation : {"tanh", "none"}, default "tanh"
+        Of the attentional state, W [context; hidden] + b.
 
     Raises
     ------
@@ -64,6 +66,7 @@ class RecurrentSeq2SeqConfig(Seq2SeqConfig):
     attention: Literal["none", "additive", "dot", "general"]
     attention_size: int | None = None
     input_feeding: bool = False
+    combine_activation: Literal["tanh", "none"] = "tanh"
 
     def _disagreements(self) -> list[str]:
         problems = super()._disagreements()

@@ -17,6 +17,7 @@ from fastseq.models.kinds import EncoderDecoderConfig
 from fastseq.models.options import resolve_options
 from fastseq.models.ragged import Ids, Offsets, check_positions, ragged
 from fastseq.search import Generation, GenerationConfig, Outputs, SearchStream, TargetScores
+from fastseq.search.inputs import of_sentences
 from fastseq.search.stream import OnTokens, run
 from fastseq.text import Vocabulary
 
@@ -122,8 +123,10 @@ class Seq2SeqModel(Model):
             Called with `StreamedTokens` as soon as tokens are certain; returning False ends the search where it is.
         **options
             Fields of `GenerationConfig`; `decoder_start_token_id` and `eos_token_id`, which the model has of its own;
-            and what else to return: `return_token_log_probs`, `return_attention`, `return_logits`, `return_trace` (True
-            or False), `return_top_logits` (how many), see `Hypothesis`.
+            `prefix`, `prefix_allowed_tokens_fn` and `logits_processor` as in `fastseq.beam_search` (functions are
+            called with some sentences at a time, from any thread); and what else to return: `return_token_log_probs`,
+            `return_attention`, `return_logits`, `return_trace` (True or False), `return_top_logits` (how many), see
+            `Hypothesis`.
 
         Returns
         -------
@@ -162,13 +165,13 @@ class Seq2SeqModel(Model):
             As in `generate`.
         """
         ids, offsets, resolved, outputs = self._search_arguments(input_ids, lengths, options)
-        # A trace is that of one sentence.
-        size = 1 if outputs.trace else max(1, _STREAM_ROWS // resolved["num_beams"])
+        size = 1 if outputs.trace else max(1, _STREAM_ROWS // resolved["num_beams"])  # a trace is of one sentence
 
         def start(first: int) -> Any:
             bounds = offsets[first : first + size + 1]
             own = ids[bounds[0] : bounds[-1]]
-            return self._decoding(self._core, own, bounds - bounds[0], resolved, outputs.resolve())
+            part = of_sentences(resolved, first, len(bounds) - 1)
+            return self._decoding(self._core, own, bounds - bounds[0], part, outputs.resolve())
 
         count = len(offsets) - 1
         parts = [(first, functools.partial(start, first)) for first in range(0, count, size)]
@@ -178,7 +181,8 @@ class Seq2SeqModel(Model):
         self, input_ids: Any, lengths: Any, options: dict[str, Any]
     ) -> tuple[Ids, Offsets, dict[str, Any], Outputs]:
         ids, offsets = self._source(input_ids, lengths)
-        resolved, outputs = resolve_options(self._config, self._defaults, options)
+        inputs = {"encoder_input_ids": split(ids, offsets), **options}
+        resolved, outputs = resolve_options(self._config, self._defaults, inputs)
         return ids, offsets, resolved, outputs
 
     def encode(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
@@ -188,10 +192,6 @@ class Seq2SeqModel(Model):
         ----------
         input_ids, lengths
             As in `generate`.
-
-        Returns
-        -------
-        list of float32 arrays
         """
         ids, offsets = self._source(input_ids, lengths)
         return split(self._core.encode(ids, offsets), offsets)
@@ -288,9 +288,8 @@ class Seq2SeqModel(Model):
     def _target(self, target_ids: Any, bounds: int) -> tuple[Ids, Offsets]:
         ids, offsets = ragged(target_ids, None, self._config.target_vocab_size, "target_ids")
         if len(offsets) != bounds:
-            raise ValueError(
-                f"target_ids has {len(offsets) - 1} sequences; expected as many as input_ids, {bounds - 1}"
-            )
+            given = f"{len(offsets) - 1} sequences"
+            raise ValueError(f"target_ids has {given}; expected as many as input_ids, {bounds - 1}")
         check_positions(offsets, self._config.position_limit, "target_ids")
         return ids, offsets
 

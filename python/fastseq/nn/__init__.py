@@ -10,7 +10,7 @@ from fastseq.nn.keras import KerasModel, from_keras
 from fastseq.nn.lstm import LSTM
 from fastseq.nn.module import Module
 from fastseq.nn.norm import LayerNorm, RMSNorm
-from fastseq.nn.onnx import from_onnx
+from fastseq.nn.onnx import OnnxRecurrent, from_onnx
 from fastseq.nn.recurrent import GRU, RNN
 from fastseq.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from fastseq.nn.recurrent_light import SRU, SSRU, MultiplicativeLSTM
@@ -32,6 +32,7 @@ __all__ = [
     "Module",
     "MultiheadAttention",
     "MultiplicativeLSTM",
+    "OnnxRecurrent",
     "RMSNorm",
     "RNNCell",
     "TransformerDecoder",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fastseq._backend import chosen
 from fastseq._checks import Floats, number, pair
 from fastseq.nn.module import Seed
 from fastseq.nn.recurrent_layer import RecurrentLayer, limit, norm_shapes
@@ -159,8 +160,9 @@ class LSTM(RecurrentLayer):
         TypeError, ValueError
             If an argument has the wrong type, shape or value.
         """
-        if lengths is None and (short := self._one_step(input, hx)) is not None:
-            return short  # type: ignore[no-any-return]
+        step = self._steps.get(chosen.get())
+        if step is not None and lengths is None and (result := step(input, hx, self.batch_first)) is not None:
+            return result  # type: ignore[no-any-return]
         h0, c0 = (None, None) if hx is None else pair("LSTM", "hx", hx, "(h0, c0)")
         output, h_n, c_n = self._forward(input, lengths, h0, c0)
         return output, (h_n, c_n)

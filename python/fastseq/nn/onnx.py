@@ -19,6 +19,8 @@ _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 _ATTRIBUTES = {
     "activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "layout",
 }  # fmt: skip
+_STATES = ("sequence_lens", "initial_h", "initial_c")
+_DIRECTIONS = ("forward", "reverse", "bidirectional")
 # Blocks of ONNX's weights (LSTM i o f c, GRU z r h) in the order of ours (i f g o, r z n).
 _BLOCKS = {"RNN": [0], "LSTM": [0, 2, 3, 1], "GRU": [1, 0, 2]}
 _DEFAULTS = {"RNN": ["Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"]}
@@ -197,10 +199,6 @@ def from_onnx(node: Any, initializers: Mapping[str, Any] | Iterable[Any]) -> Onn
     layer.load_state_dict(_state(op_type, weights, hidden, coupled))
     given: dict[str, Any] = {name: weights[name] for name in _STATES if name in weights}
     return OnnxRecurrent(op_type, layer, layout, given)
-
-
-_STATES = ("sequence_lens", "initial_h", "initial_c")
-_DIRECTIONS = ("forward", "reverse", "bidirectional")
 
 
 def _read_attributes(where: str, op_type: str, node: Any) -> dict[str, Any]:

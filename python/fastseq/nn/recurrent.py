@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fastseq._backend import chosen
 from fastseq._checks import Floats, number
 from fastseq.nn.module import Seed
 from fastseq.nn.recurrent_layer import RecurrentLayer, limit, norm_shapes
@@ -141,8 +142,9 @@ class RNN(RecurrentLayer):
         TypeError, ValueError
             If an argument has the wrong type, shape or value.
         """
-        if lengths is None and (short := self._one_step(input, hx)) is not None:
-            return short  # type: ignore[no-any-return]
+        step = self._steps.get(chosen.get())
+        if step is not None and lengths is None and (result := step(input, hx, self.batch_first)) is not None:
+            return result  # type: ignore[no-any-return]
         output, h_n, _ = self._forward(input, lengths, hx, state="hx")
         return output, h_n
 
@@ -235,7 +237,8 @@ class GRU(RecurrentLayer):
         TypeError, ValueError
             If an argument has the wrong type, shape or value.
         """
-        if lengths is None and (short := self._one_step(input, hx)) is not None:
-            return short  # type: ignore[no-any-return]
+        step = self._steps.get(chosen.get())
+        if step is not None and lengths is None and (result := step(input, hx, self.batch_first)) is not None:
+            return result  # type: ignore[no-any-return]
         output, h_n, _ = self._forward(input, lengths, hx, state="hx")
         return output, h_n

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from fastseq import _checks
-from fastseq._backend import active_name
+from fastseq._backend import active_name, default_name
 from fastseq._checks import Floats, Ints, integer, number
 from fastseq.nn.gates import Activation, parse_activations
 from fastseq.nn.module import Module, Seed, compute_type_argument, expect_torch, uniform
@@ -65,6 +65,9 @@ class RecurrentLayer(Module):
         seed: Seed = None,
     ) -> None:
         super().__init__()
+        # By what `_backend.chosen` says: the shortest way of packed standard cells for one time step. It gives None for
+        # all but plain arrays that fit; a call that streams then costs one frame of Python.
+        self._steps: dict[str | None, Any] = {}
         where = type(self).__name__
         self.input_size = integer(where, "input_size", input_size, 1)
         self.hidden_size = integer(where, "hidden_size", hidden_size, 1)
@@ -139,7 +142,12 @@ class RecurrentLayer(Module):
         if not self._is_variant:
             plain = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             weights = [tuple(self._parameters.get(f"{kind}_{suffix}") for kind in plain) for suffix in self._suffixes()]
-            return backend.Recurrent(self._cell, weights, self.bidirectional, self.residual, self.compute_type)
+            layer = backend.Recurrent(self._cell, weights, self.bidirectional, self.residual, self.compute_type)
+            name = active_name()
+            self._steps[name] = layer.one_step
+            if name == default_name():
+                self._steps[None] = layer.one_step
+            return layer
         kinds = tuple(self._shapes(1))
         named = [{kind: self._parameters[f"{kind}_{suffix}"] for kind in kinds} for suffix in self._suffixes()]
         rest = [Activation("affine", 1.0)] * 3  # of a cell with fewer
@@ -170,11 +178,6 @@ class RecurrentLayer(Module):
         output, h_n, c_n = layer.forward(tokens[mirror], offsets, h0, c0)
         return output[mirror], h_n, c_n
 
-    def _one_step(self, input: Any, hx: Any) -> Any:
-        """The result for one time step of a standard cell with plain arrays, the shortest way; None for all else."""
-        pack = self._packs.get(active_name())
-        return None if pack is None or self._is_variant else pack.one_step(input, hx, self.batch_first)
-
     def _forward(
         self, input: Any, lengths: Any, h0: Any = None, c0: Any = None, state: str = "h0"
     ) -> tuple[Any, Any, Any]:
@@ -186,6 +189,15 @@ class RecurrentLayer(Module):
         c0 = batch.state(where, "c0", c0, count, self.hidden_size)
         output, h_n, c_n = self._run(batch.tokens, batch.offsets, h0, c0)
         return batch.output(output), batch.last(h_n), batch.last(c_n)
+
+    def _forget_packed(self) -> None:
+        super()._forget_packed()
+        with self._lock:
+            self._steps.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The steps are those of packed weights."""
+        return super().__getstate__() | {"_steps": {}}
 
     @classmethod
     def from_torch(cls: type[Layer], module: Any, *, compute_type: str = "float32") -> Layer:

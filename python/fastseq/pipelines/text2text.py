@@ -174,7 +174,9 @@ class Translation(Text2Text):
         if not tokenizer.languages:
             return merged | {"src_lang": None, "tgt_lang": None}
         if tokenizer.needs_source_language:
-            if target is None and "forced_bos_token_id" not in merged["search"]:
+            # The constructor's options are defaults only: the call may name the languages.
+            in_a_call = "search" in self._options
+            if in_a_call and target is None and "forced_bos_token_id" not in merged["search"]:
                 raise ValueError(
                     f"{self.task}: a model of many languages needs tgt_lang; expected one of "
                     f"{', '.join(tokenizer.languages)}"

@@ -18,18 +18,20 @@ from fastseq.reference.models import (
 from fastseq.reference.norm import layer_norm, rms_norm
 from fastseq.reference.quantize import quantize_rows
 from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
-from fastseq.reference.search import BeamSearch, GreedySearch
+from fastseq.reference.search import BeamSearch, ConstrainedBeamSearch, GreedySearch, SampleSearch
 from fastseq.reference.softmax import log_softmax, log_softmax_topk, softmax
 from fastseq.reference.variants import VariantRecurrent
 
 __all__ = [
     "BeamSearch",
+    "ConstrainedBeamSearch",
     "Decoding",
     "Ensemble",
     "GreedySearch",
     "Linear",
     "Recurrent",
     "RecurrentSeq2Seq",
+    "SampleSearch",
     "TransformerEncoder",
     "TransformerLanguageModel",
     "TransformerSeq2Seq",

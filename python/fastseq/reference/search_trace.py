@@ -21,7 +21,7 @@ News: TypeAlias = tuple[int, list[int], bool]  # sentence, tokens, done
 class LastRow(NamedTuple):
     """The last row that read for a hypothesis, and the sum of the log-probabilities of all that it wrote."""
 
-    step: int = 0
+    step: int = -1  # -1: nothing was read
     row: int = 0
     sum: np.float32 = np.float32(0.0)
 
@@ -72,7 +72,7 @@ class SearchTrace:
 
     def rows(self, answer: Answer) -> list[int]:
         """Return the row of each step that wrote a token of the answer, its end token included."""
-        return self.path(answer.last)[: answer.written] if answer.written else []
+        return self.path(answer.last)[: answer.written]
 
     def token_log_probs(self, answer: Answer) -> Array:
         """Return the log-probability of each of these tokens."""

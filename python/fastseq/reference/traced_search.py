@@ -61,7 +61,7 @@ class TracedSearch:
         """Drop all rows."""
         raise NotImplementedError
 
-    def _divisor(self, length: int) -> np.float32:
+    def _divisor(self, sentence: int, length: int) -> np.float32:
         raise NotImplementedError
 
     def result(self) -> list[list[tuple[Any, ...]]]:
@@ -92,7 +92,7 @@ class TracedSearch:
             for row in np.flatnonzero(self.sentences == sentence).tolist():
                 tokens, total = running[row]
                 last = LastRow(self._length - 1, row, total)
-                answers.append(Answer(tokens, float(total / self._divisor(self._length - 1)), False, last))
+                answers.append(Answer(tokens, float(total / self._divisor(sentence, self._length)), False, last))
             answers.sort(key=lambda answer: -answer.score)
             self._results[sentence] = answers[: self._options["num_return_sequences"]]
         self._stop_rows()

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import operator
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
+
+from fastseq.search.checks import check_length_penalty, check_token, check_tokens
+from fastseq.search.inputs import resolve_inputs
+from fastseq.search.rules import CHECKS, LIMITS, check_together, longest_length
 
 __all__ = ["GenerationConfig"]
+
+TokenLists: TypeAlias = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
 class GenerationConfig:
     """How to turn logits into sequences.
 
+    Processors change the scores of the next token in Hugging Face's order: sequence_bias, encoder_repetition_penalty,
+    repetition_penalty, no_repeat_ngram_size, encoder_no_repeat_ngram_size, bad_words_ids, min_length,
+    prefix_allowed_tokens_fn, forced_bos_token_id, forced_eos_token_id, remove_invalid_values,
+    exponential_decay_length_penalty, suppress_tokens, begin_suppress_tokens, logits_processor, those of sampling,
+    renormalize_logits. As there, beam search gives them log-probabilities, greedy search and sampling logits.
+
     Parameters
     ----------
     num_beams : int, default 1
         Sequences kept at every step; 1 is greedy search.
     num_return_sequences : int, default 1
-        Hypotheses returned for each sentence, at most `num_beams`. There are fewer only if fewer exist.
+        Hypotheses returned for each sentence, at most `num_beams` unless they are samples or alternatives. There are
+        fewer only if fewer exist.
     max_length : int, optional
-        Largest number of tokens, the start token and the end token counted; 256 if `max_new_tokens` is not given
-        either.
+        Largest number of tokens, the start token, the prefix and the end token counted; 256 if `max_new_tokens` is not
+        given either.
     max_new_tokens : int, optional
-        The same without the start token: ``max_length - 1``. Give one of the two.
+        The same without the start token and the prefix. Give one of the two.
     min_length : int, optional
-        No end token before there are this many tokens, the start token counted. 0 if `min_new_tokens` is not given
-        either. Above `max_length` it means that no sequence ends with an end token.
+        No end token before there are this many tokens, the start token and the prefix counted.
     min_new_tokens : int, optional
-        The same without the start token: ``min_length - 1``. Give one of the two.
+        The same without the start token and the prefix. Give one of the two.
     length_penalty : float, default 1.0
         Scores are sums of log-probabilities divided by the number of generated tokens to this power: above 0 favours
         long sequences, below 0 short ones.
@@ -39,13 +50,74 @@ class GenerationConfig:
         When the search of a sentence ends once `num_beams` hypotheses have finished. True: at once. False: when the
         best running beam, scored at its present length, does not beat the worst of them. ``"never"``: when it could
         not beat it at any length up to `max_length`.
+    patience : float, default 1.0
+        With ``early_stopping=True`` a search ends with ``round(num_beams * patience)`` finished hypotheses.
+    preset : {"hf", "ct2", "marian"}, default "hf"
+        Whose rules end the search of a sentence. "hf": see `early_stopping`. "ct2": as with ``early_stopping=True``;
+        but where `length_penalty` is 0, as soon as the best candidate and `num_return_sequences` hypotheses have
+        finished. "marian": a finished hypothesis keeps its place among the `num_beams`, fewer go on, and the search
+        ends when no place is left. All divide the sum of log-probabilities by ``length ** length_penalty``, the end
+        token counted.
+    num_beam_groups : int, default 1
+        Diverse beam search: so many equal groups of beams that search on their own.
+    diversity_penalty : float, default 0.0
+        Taken from the score of a token for each beam of an earlier group that has chosen it in the same step.
+    return_alternatives : bool, default False
+        Return hypotheses that differ in the first token after the prefix: one for each of the `num_return_sequences`
+        best tokens, in their order, each the best of a search of its own.
+    force_words_ids : list of lists of int, or of lists of lists of int, optional
+        Phrases that every hypothesis contains (lexically constrained beam search). A list of lists in place of a phrase
+        means alternatives, of which one has to occur. It takes beams: as many as there are phrases are a good start.
+    do_sample : bool, default False
+        Draw tokens at random; with several beams, draw the continuations of all beams without replacement.
+    temperature : float, default 1.0
+        Scores are divided by it.
+    top_k : int, default 50
+        Only so many of the best tokens stay in the draw; 0 for all.
+    top_p : float, default 1.0
+        Only the best tokens that make up this probability stay.
+    min_p : float, default 0.0
+        Only tokens at least this many times as probable as the best stay.
+    typical_p : float, default 1.0
+        Only tokens whose surprise is nearest to the expected one, making up this probability, stay.
+    seed : int or list of int, optional
+        One for all sentences, or one for each: what is drawn for a sentence depends on its seed and on nothing else of
+        its batch. Another one every time if it is not given.
+    sequence_bias : dict of tuple of int to float, optional
+        Added to the score of the last token of a sequence wherever the tokens before it have just been generated.
+    encoder_repetition_penalty : float, default 1.0
+        Above 1 makes tokens of the source more probable: negative scores are divided by it, others multiplied.
+    repetition_penalty : float, default 1.0
+        Above 1 makes tokens that the target already has less probable: negative scores are multiplied by it, others
+        divided. The start token counts.
+    no_repeat_ngram_size : int, default 0
+        No sequence of so many tokens occurs twice in a target; 0 for no limit.
+    encoder_no_repeat_ngram_size : int, default 0
+        No sequence of so many tokens of the source occurs in the target; 0 for no limit.
+    bad_words_ids : list of lists of int, optional
+        Sequences that must not be generated. An end token alone is not forbidden by it.
+    forced_bos_token_id : int, optional
+        The token after the start token, for example the target language; not with a prefix.
+    forced_eos_token_id : int or list of int, optional
+        The last token where a sequence reaches `max_length`.
+    remove_invalid_values : bool, default False
+        Take NaN for 0 and infinities for the largest finite numbers instead of refusing them.
+    exponential_decay_length_penalty : tuple of int and float, optional
+        ``(start, factor)``: from `start` generated tokens on the end token's score s grows by
+        ``|s| * (factor ** (tokens since) - 1)``.
+    suppress_tokens : list of int, optional
+        Tokens that are never generated.
+    begin_suppress_tokens : list of int, optional
+        Tokens that are not generated first (after a forced first token: second).
+    renormalize_logits : bool, default False
+        Make the scores log-probabilities again after all that changes them.
 
     Raises
     ------
     TypeError
         If a value has the wrong type.
     ValueError
-        If a value is out of its range, or both names of one limit are given.
+        If a value is out of its range, both names of one limit are given, or options contradict each other.
 
     Examples
     --------
@@ -62,24 +134,42 @@ class GenerationConfig:
     min_new_tokens: int | None = None
     length_penalty: float = 1.0
     early_stopping: bool | Literal["never"] = False
+    patience: float = 1.0
+    preset: Literal["hf", "ct2", "marian"] = "hf"
+    num_beam_groups: int = 1
+    diversity_penalty: float = 0.0
+    return_alternatives: bool = False
+    force_words_ids: Sequence[Any] | None = None
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 50
+    top_p: float = 1.0
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    seed: int | Sequence[int] | None = None
+    sequence_bias: Mapping[tuple[int, ...], float] | Sequence[Any] | None = None
+    encoder_repetition_penalty: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    encoder_no_repeat_ngram_size: int = 0
+    bad_words_ids: TokenLists | None = None
+    forced_bos_token_id: int | None = None
+    forced_eos_token_id: int | Sequence[int] | None = None
+    remove_invalid_values: bool = False
+    exponential_decay_length_penalty: tuple[int, float] | None = None
+    suppress_tokens: Sequence[int] | None = None
+    begin_suppress_tokens: Sequence[int] | None = None
+    renormalize_logits: bool = False
 
     def __post_init__(self) -> None:
-        at_least = {"num_beams": 1, "num_return_sequences": 1, "max_length": 1}
-        for name in ("num_beams", "num_return_sequences"):
-            object.__setattr__(self, name, check_integer(name, getattr(self, name), at_least[name]))
-        for name in ("max_length", "max_new_tokens", "min_length", "min_new_tokens"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, check_integer(name, getattr(self, name), at_least.get(name, 0)))
-        if self.num_return_sequences > self.num_beams:
-            raise ValueError(
-                f"num_return_sequences is {self.num_return_sequences}; expected at most num_beams = {self.num_beams}"
-            )
-        for length, new_tokens in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
-            if getattr(self, length) is not None and getattr(self, new_tokens) is not None:
-                raise ValueError(f"both {length} and {new_tokens} are given; expected one of them")
-        object.__setattr__(self, "length_penalty", _penalty(self.length_penalty, self._max_length()))
-        if not isinstance(self.early_stopping, bool) and self.early_stopping != "never":
-            raise ValueError(f"early_stopping is {self.early_stopping!r}; expected True, False or 'never'")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            # None, where it is the default, means that the option is not used.
+            if field.name in CHECKS and not (value is None and field.default is None):
+                object.__setattr__(self, field.name, CHECKS[field.name](field.name, value))
+        longest = longest_length(self, 0)
+        object.__setattr__(self, "length_penalty", check_length_penalty(self.length_penalty, longest))
+        check_together(self)
 
     def override(self, **options: Any) -> GenerationConfig:
         """Return a copy with other values; giving one name of a limit drops the other one.
@@ -107,13 +197,22 @@ class GenerationConfig:
         if unknown:
             known = ", ".join(field.name for field in dataclasses.fields(self))
             raise TypeError(f"unknown option {', '.join(unknown)}; expected some of {known}")
-        for pair in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
+        for pair in LIMITS:
             for given, other in (pair, pair[::-1]):
                 if options.get(given) is not None:
                     options.setdefault(other, None)
         return dataclasses.replace(self, **options)
 
-    def resolve(self, *, start_id: int, eos_id: int | Iterable[int]) -> dict[str, Any]:
+    def resolve(
+        self,
+        *,
+        start_id: int,
+        eos_id: int | Iterable[int],
+        prefix: Iterable[Any] | None = None,
+        encoder_input_ids: Iterable[Any] | None = None,
+        prefix_allowed_tokens_fn: Any = None,
+        logits_processor: Any = None,
+    ) -> dict[str, Any]:
         """Return the options as the search classes take them, every one present.
 
         Parameters
@@ -122,71 +221,56 @@ class GenerationConfig:
             The token that every sequence starts with.
         eos_id : int or iterable of int
             The end token or tokens; none: sequences end at `max_length` only.
+        prefix, encoder_input_ids, prefix_allowed_tokens_fn, logits_processor
+            As in `fastseq.beam_search`.
 
         Returns
         -------
         dict
-            ``num_beams``, ``num_return_sequences``, ``max_length``, ``min_length``, ``length_penalty``,
-            ``early_stopping``, ``start_id`` and ``eos_ids``.
+            The fields of this class, `start_id`, `eos_ids` and the further arguments. ``max_length`` is the largest of
+            any sentence, whichever way it was given.
 
         Raises
         ------
         TypeError, ValueError
-            If an id is not an integer from 0 to 2**31 - 1.
+            If an id is not an integer from 0 to 2**31 - 1, an argument has the wrong type, or `encoder_input_ids` is
+            missing for an option that needs it.
 
         Examples
         --------
-        >>> GenerationConfig(min_new_tokens=2).resolve(start_id=1, eos_id=[2, 3])["min_length"]
-        3
+        >>> GenerationConfig(max_new_tokens=2).resolve(start_id=1, eos_id=[2, 3], prefix=[[7], [7, 8]])["max_length"]
+        5
         """
-        eos = eos_id if isinstance(eos_id, Iterable) else [eos_id]
-        return {
-            "num_beams": self.num_beams,
-            "num_return_sequences": self.num_return_sequences,
-            "max_length": self._max_length(),
-            "min_length": self.min_new_tokens + 1 if self.min_new_tokens is not None else self.min_length or 0,
-            "length_penalty": self.length_penalty,
-            "early_stopping": self.early_stopping,
-            "start_id": _token("start_id", start_id),
-            "eos_ids": [_token("eos_id", token) for token in eos],
-        }
-
-    def _max_length(self) -> int:
-        if self.max_new_tokens is not None:
-            return self.max_new_tokens + 1
-        return 256 if self.max_length is None else self.max_length
-
-
-def check_integer(name: str, value: Any, at_least: int) -> int:
-    """Return `value` as an int; TypeError or ValueError with its name if it is none or too small."""
-    if isinstance(value, bool):
-        raise TypeError(f"{name} is {value}; expected an integer")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is {value!r}; expected an integer") from None
-    if number < at_least:
-        raise ValueError(f"{name} is {number}; expected at least {at_least}")
-    return number
-
-
-def _token(name: str, value: Any) -> int:
-    token = check_integer(name, value, 0)
-    if token > 2**31 - 1:
-        raise ValueError(f"{name} is {token}; expected an id below 2**31")
-    return token
-
-
-def _penalty(value: Any, max_length: int) -> float:
-    if isinstance(value, (str, bytes, bool)):
-        raise TypeError(f"length_penalty is {value!r}; expected a number")
-    try:
-        penalty = float(value)
-    except TypeError:
-        raise TypeError(f"length_penalty is {value!r}; expected a number") from None
-    if not abs(penalty) * math.log(max_length) <= 87.0:  # e ** 87 is near the largest float32
-        raise ValueError(
-            f"length_penalty is {penalty}; expected a number whose power of max_length = {max_length} is finite in "
-            "float32"
+        options = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        needs_source = self.encoder_repetition_penalty != 1.0 or self.encoder_no_repeat_ngram_size > 0
+        if needs_source and encoder_input_ids is None:
+            raise ValueError(
+                "encoder_input_ids is missing; encoder_repetition_penalty and encoder_no_repeat_ngram_size need it"
+            )
+        sources = encoder_input_ids if needs_source else None
+        inputs = resolve_inputs(prefix, sources, prefix_allowed_tokens_fn, logits_processor)
+        seed = (secrets.randbits(64),) if self.seed is None and self.do_sample else self.seed
+        unused = {name: () for name in _LISTS if options[name] is None}
+        return (
+            options
+            | unused
+            | inputs
+            | {
+                "max_length": longest_length(self, max(map(len, inputs["prefix"]), default=0)),
+                "min_length": self.min_length or 0,
+                "min_new_tokens": self.min_new_tokens or 0,
+                "seed": () if seed is None else seed,
+                "start_id": check_token("start_id", start_id),
+                "eos_ids": list(check_tokens("eos_id", eos_id)),
+            }
         )
-    return penalty
+
+
+_LISTS = (
+    "force_words_ids",
+    "sequence_bias",
+    "bad_words_ids",
+    "forced_eos_token_id",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from fastseq.search.config import GenerationConfig, check_integer
+from fastseq.search.checks import check_integer
+from fastseq.search.config import GenerationConfig
+from fastseq.search.inputs import split_inputs
 from fastseq.search.outputs import Outputs
 from fastseq.search.result import Generation
 from fastseq.search.stepping import Reorder, Step, StepSearch
@@ -59,8 +61,12 @@ def beam_search(
     on_tokens : callable, optional
         Called with `StreamedTokens` as soon as tokens are certain; returning False ends the search where it is.
     **options
-        Further fields of `GenerationConfig`: `max_length` or `max_new_tokens`, `min_length` or `min_new_tokens`,
-        `length_penalty`, `early_stopping`, `num_return_sequences`. And what else to return: `return_token_log_probs`,
+        Fields of `GenerationConfig`; `prefix`, for each sentence the tokens after the start token that its target has
+        to start with, which are part of the result and do not count in its score; `encoder_input_ids`, the tokens of
+        each source, which `encoder_repetition_penalty` and `encoder_no_repeat_ngram_size` compare with;
+        `prefix_allowed_tokens_fn`, a function ``(sentence, ids) -> ids`` that names the tokens that may follow the ids
+        (n,); `logits_processor`, one or several functions ``(ids, scores) -> scores`` that change the scores (n, V) of
+        the live rows with ids (n, length), each row on its own. And what else to return: `return_token_log_probs`,
         `return_attention`, `return_logits`, `return_trace` (True or False), `return_top_logits` (how many); see
         `Hypothesis`.
 
@@ -144,8 +150,8 @@ def greedy_search(
 
     Notes
     -----
-    The tokens are those of Hugging Face's ``generate``, which has no scores for them; here they are scored as by
-    `beam_search`.
+    The tokens are those of Hugging Face's ``generate``, which has no scores for them; here the score is what the model
+    itself gives them, whatever processors made of it.
 
     Examples
     --------
@@ -235,9 +241,10 @@ def _prepare(
     pass_parents: bool,
     options: dict[str, Any],
 ) -> _Prepared:
-    outputs, fields = Outputs.split(options)
+    outputs, rest = Outputs.split(options)
+    inputs, fields = split_inputs(rest)
     config = GenerationConfig(num_beams=num_beams).override(**fields)
-    resolved = config.resolve(start_id=start_id, eos_id=eos_id)
+    resolved = config.resolve(start_id=start_id, eos_id=eos_id, **inputs)
     size = check_integer("batch_size", batch_size, 0)
     start = partial(StepSearch, step, state, size, resolved, outputs, reorder, pass_parents)
     return _Prepared(start, size, outputs)

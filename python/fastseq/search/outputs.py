@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastseq.search.config import check_integer
+from fastseq.search.checks import check_integer
 
 __all__ = ["Outputs"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseq import _backend
-from fastseq.search.config import check_integer
+from fastseq.search.checks import check_integer
 from fastseq.search.outputs import Outputs
 from fastseq.search.state import reorder_state
 
@@ -52,8 +52,9 @@ class StepSearch:
         if pass_parents and reorder is not None:
             raise ValueError("both reorder and pass_parents are given; expected one of them")
         backend = _backend.active()
-        algorithm = backend.GreedySearch if options["num_beams"] == 1 else backend.BeamSearch
-        self._search = algorithm(check_integer("batch_size", batch_size, 0), options, outputs.resolve(), stepwise)
+        self._search = search_class(backend, options)(
+            check_integer("batch_size", batch_size, 0), options, outputs.resolve(), stepwise
+        )
         self._step, self._state, self._reorder, self._pass_parents = step, state, reorder, pass_parents
         self._attends = outputs.attention
         self._parents = self._search.parents
@@ -87,6 +88,15 @@ class StepSearch:
             self._state = self._reorder(self._state, self._parents)
         else:
             self._state = reorder_state(self._state, self._parents, len(ids))
+
+
+def search_class(backend: Any, options: dict[str, Any]) -> Any:
+    """The backend's search that options ask for."""
+    if options["force_words_ids"]:
+        return backend.ConstrainedBeamSearch
+    if options["num_beams"] > 1 or options["return_alternatives"]:
+        return backend.BeamSearch
+    return backend.SampleSearch if options["do_sample"] else backend.GreedySearch
 
 
 def call_step(step: Step, ids: NDArray[np.int64], *arguments: Any, name: str = "step") -> tuple[Floats, Any, Any]:

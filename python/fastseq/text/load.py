@@ -27,6 +27,7 @@ _KINDS = {
     "mpnet": ("wordpiece", "build_mpnet"),
     "gpt2": ("byte_bpe", "build_gpt2"),
     "roberta": ("byte_bpe", "build_roberta"),
+    "words": ("word_folder", "build"),
 }
 _CLASSES = {
     "MarianTokenizer": "marian",
@@ -64,6 +65,8 @@ _MODEL_TYPES = {
     "gpt2": "gpt2",
     "roberta": "roberta",
     "bart": "roberta",
+    "recurrent_classifier": "words",
+    "recurrent_language_model": "words",
 }
 # These read more than `tokenizer.json` says, or something in its place.
 _ALWAYS_OWN = ("mbart", "mbart50", "nllb")

@@ -13,9 +13,9 @@ and nothing recurses.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 __all__ = ["GlobalName", "PickleMachine", "World"]
 
@@ -68,6 +68,8 @@ class PickleMachine:
     world : World
     """
 
+    actions: ClassVar[Mapping[bytes, Callable[[PickleMachine], None]]]  # by opcode; set below, where they are defined
+
     def __init__(self, content: bytes, position: int, world: World) -> None:
         self.content = content
         self.position = position
@@ -88,7 +90,7 @@ class PickleMachine:
         try:
             while (code := self.take(1)) != b".":
                 start = self.position - 1
-                action = _ACTIONS.get(code)
+                action = self.actions.get(code)
                 if action is None:
                     raise ValueError(f"opcode {_REFUSED.get(code, repr(code)[1:])} is refused: tensors do not need it")
                 action(self)
@@ -115,6 +117,13 @@ class PickleMachine:
         self.position += 1
         return text
 
+    def key(self, value: Any) -> Any:
+        """Return what may be a key of a dictionary or a set: text."""
+        # Hashing deep tuples overflows the C stack, and numbers can be chosen so that all have one hash.
+        if type(value) is not str:
+            raise ValueError(f"a {type(value).__name__} is a key; expected text")
+        return value
+
     def pop(self) -> Any:
         """Take the top of the stack."""
         if not self.stack:
@@ -134,13 +143,6 @@ class PickleMachine:
             found = type(self.stack[-1]).__name__ if self.stack else "nothing"
             raise ValueError(f"{found} stands where {' or '.join(kind.__name__ for kind in kinds)} should")
         return self.stack[-1]
-
-
-def _key(value: Any) -> Any:
-    # Hashing deep tuples overflows the C stack, and numbers can be chosen so that all have one hash.
-    if type(value) is not str:
-        raise ValueError(f"a {type(value).__name__} is a key; expected text")
-    return value
 
 
 def _mark(machine: PickleMachine) -> None:
@@ -196,7 +198,7 @@ def _set_items(machine: PickleMachine, items: list[Any]) -> None:
     if len(items) % 2:
         raise ValueError("a key has no value")
     for key, value in zip(items[::2], items[1::2], strict=True):
-        target[_key(key)] = value
+        target[machine.key(key)] = value
 
 
 def _set_item(machine: PickleMachine) -> None:
@@ -206,7 +208,7 @@ def _set_item(machine: PickleMachine) -> None:
 
 def _add_all(machine: PickleMachine) -> None:
     items = machine.pop_mark()
-    machine.top(set).update(map(_key, items))
+    machine.top(set).update(map(machine.key, items))
 
 
 def _remember(machine: PickleMachine, index: int) -> None:
@@ -275,7 +277,7 @@ _ACTIONS: dict[bytes, Callable[[PickleMachine], None]] = {
     b"u": lambda machine: _set_items(machine, machine.pop_mark()),
     b"\x8f": _push(lambda machine: set()),
     b"\x90": _add_all,
-    b"\x91": _push(lambda machine: frozenset(map(_key, machine.pop_mark()))),
+    b"\x91": _push(lambda machine: frozenset(map(machine.key, machine.pop_mark()))),
     b"q": lambda machine: _remember(machine, machine.number("<B")),
     b"r": lambda machine: _remember(machine, machine.number("<I")),
     b"\x94": lambda machine: _remember(machine, len(machine.memo)),  # MEMOIZE
@@ -287,3 +289,4 @@ _ACTIONS: dict[bytes, Callable[[PickleMachine], None]] = {
     b"b": _build,
     b"Q": _push(lambda machine: machine.world.persistent(machine.pop())),
 }
+PickleMachine.actions = _ACTIONS

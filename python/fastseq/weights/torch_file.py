@@ -9,6 +9,7 @@ import os
 import struct
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -49,13 +50,9 @@ def open_torch(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
         If the file is damaged, is something else, or names anything but tensors; the message names the file and
         what is wrong.
     """
-    content = map_file(path)
     try:
-        if content[: len(_ZIP)] == _ZIP:
-            value, places, big_endian = _read_zip(path, content)
-        else:
-            value, places, big_endian = _read_stream(content)
-        return _tensors(value, content, places, big_endian)
+        saved = read_saved(path)
+        return saved.tensors(saved.value)
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)}: {error}") from None
 
@@ -91,7 +88,49 @@ def read_torch(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     return read_all(open_torch(path))
 
 
-def _read_zip(path: str | os.PathLike[str], content: FileContent) -> tuple[object, dict[str, tuple[int, int]], bool]:
+@dataclass(frozen=True)
+class SavedValue:
+    """What a file of `torch.save` holds, with its tensors still in the file."""
+
+    value: object
+    content: FileContent
+    places: Mapping[str, tuple[int, int]]
+    big_endian: bool
+
+    def tensors(self, value: object) -> dict[str, StoredTensor]:
+        """Describe the tensors of a dictionary that has nothing else; ValueError for anything else."""
+        return _tensors(value, self.content, self.places, self.big_endian)
+
+
+def read_saved(
+    path: str | os.PathLike[str], machine: type[PickleMachine] = PickleMachine, names: type[TorchNames] = TorchNames
+) -> SavedValue:
+    """Run the pickle of a file on a machine.
+
+    Parameters
+    ----------
+    path : str or path
+    machine, names : types of PickleMachine and TorchNames
+        What it may build, and what it may name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, is something else, or does what the machine does not.
+    """
+    content = map_file(path)
+    if content[: len(_ZIP)] == _ZIP:
+        value, places, big_endian = _read_zip(path, content, machine, names())
+    else:
+        value, places, big_endian = _read_stream(content, machine, names())
+    return SavedValue(value, content, places, big_endian)
+
+
+def _read_zip(
+    path: str | os.PathLike[str], content: FileContent, machine: type[PickleMachine], names: TorchNames
+) -> tuple[object, dict[str, tuple[int, int]], bool]:
     """Return the pickled value, the first and last byte of each storage, and whether numbers are big-endian."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -114,7 +153,7 @@ def _read_zip(path: str | os.PathLike[str], content: FileContent) -> tuple[objec
     order = content[begin_order : min(end_order, begin_order + 10)]
     if order not in (b"", b"little", b"big"):
         raise ValueError(f"byteorder is {order!r}; expected little or big")
-    value = PickleMachine(content[begin:end], 0, TorchNames()).run()
+    value = machine(content[begin:end], 0, names).run()
     data = f"{folder}data/"
     return value, {name.removeprefix(data): p for name, p in places.items() if name.startswith(data)}, order == b"big"
 
@@ -136,17 +175,18 @@ def _entry_place(entry: zipfile.ZipInfo, content: FileContent) -> tuple[int, int
     return begin, begin + entry.file_size
 
 
-def _read_stream(content: FileContent) -> tuple[object, dict[str, tuple[int, int]], bool]:
+def _read_stream(
+    content: FileContent, machine: type[PickleMachine], names: TorchNames
+) -> tuple[object, dict[str, tuple[int, int]], bool]:
     """Four pickles (a magic number, a version, the writer's system, the value), keys, each storage after its size."""
-    names = TorchNames()
     window = content[:_MOST_PICKLE_BYTES]
     position = 0
 
     def load() -> Any:
         nonlocal position
-        machine = PickleMachine(window, position, names)
-        value = machine.run()
-        position = machine.position
+        running = machine(window, position, names)
+        value = running.run()
+        position = running.position
         return value
 
     try:

@@ -31,6 +31,7 @@ def read_bart_layout(
     activation: str,
     eos_token_id: int,
     pad_token_id: int,
+    decoder_start_token_id: int,
     separate_embeddings: bool = False,
 ) -> Blueprint:
     """Return the blueprint of a family.
@@ -47,7 +48,7 @@ def read_bart_layout(
         A table in the folder that begins two rows late, or one of two kinds of sinusoids.
     activation : str
         The default of `activation_function`, as the following are of theirs.
-    eos_token_id, pad_token_id : int
+    eos_token_id, pad_token_id, decoder_start_token_id : int
     separate_embeddings : bool, default False
         Whether encoder and decoder have one each.
     """
@@ -86,7 +87,7 @@ def read_bart_layout(
         tie_output=fields.flag("tie_word_embeddings", True),
         output_bias="final_logits_bias" in stored,
         pad_token_id=pad,
-        bos_token_id=fields.token("decoder_start_token_id", eos_token_id),
+        bos_token_id=fields.token("decoder_start_token_id", decoder_start_token_id),
         eos_token_id=fields.first_token("eos_token_id", eos_token_id),
     )
     if config.shared_embedding and config.encoder.vocab_size != config.decoder.vocab_size:

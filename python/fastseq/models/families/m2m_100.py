@@ -22,6 +22,7 @@ def _read(fields: Fields, stored: Collection[str]) -> Blueprint:
         activation="relu",
         eos_token_id=2,
         pad_token_id=1,
+        decoder_start_token_id=2,
     )
 
 

@@ -22,6 +22,7 @@ def _read(fields: Fields, stored: Collection[str]) -> Blueprint:
         activation="gelu",
         eos_token_id=0,
         pad_token_id=58100,
+        decoder_start_token_id=58100,
         separate_embeddings=not fields.flag("share_encoder_decoder_embeddings", True),
     )
 

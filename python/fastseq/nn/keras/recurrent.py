@@ -23,6 +23,16 @@ __all__ = ["Bidirectional", "Recurrent"]
 _LAYERS: dict[str, Any] = {"SimpleRNN": RNN, "LSTM": LSTM, "GRU": GRU}
 
 
+# By their names in Keras, with the parameters that they have there.
+_ACTIVATIONS: dict[str, Any] = {
+    **{name: name for name in ("tanh", "sigmoid", "relu", "relu6", "linear", "selu", "softsign", "softplus", "silu")},
+    **{"swish": "silu", "gelu": "gelu", "exponential": "exponential"},
+    "hard_sigmoid": ("hard_sigmoid", 1 / 6, 0.5),
+    "elu": ("elu", 1.0),
+    "leaky_relu": ("leaky_relu", 0.2),
+}
+
+
 class Recurrent(Module):
     """SimpleRNN, LSTM or GRU."""
 
@@ -79,6 +89,12 @@ class Recurrent(Module):
         return np.where(silent[:, :, None], np.float32(0), spread), states
 
 
+def _activation(source: LayerSource, name: str, default: str) -> Any:
+    """What fastseq's layers call an activation of Keras."""
+    chosen = source.option(name, default, *_ACTIVATIONS)
+    return _ACTIVATIONS[chosen]
+
+
 def _load(source: LayerSource, compute_type: str) -> Any:
     """The layer of fastseq with the weights of one of Keras, which are transposed and order their gates otherwise."""
     units = source.option("units", None)
@@ -87,23 +103,23 @@ def _load(source: LayerSource, compute_type: str) -> Any:
     bias = bool(source.option("use_bias", True))
     options: dict[str, Any] = {"batch_first": True, "bias": bias, "compute_type": compute_type}
     bias_shape: tuple[int, ...]
+    inner = _activation(source, "activation", "tanh")
     if source.kind == "SimpleRNN":
         gates, bias_shape = 1, (units,)
-        options["nonlinearity"] = source.option("activation", "tanh", "tanh", "relu")
+        options["nonlinearity"] = inner
+    elif source.kind == "LSTM":
+        gates, bias_shape = 4, (4 * units,)
+        options["activations"] = (_activation(source, "recurrent_activation", "sigmoid"), inner, inner)
     else:
-        source.option("activation", "tanh", "tanh")
-        source.option("recurrent_activation", "sigmoid", "sigmoid")
-        if source.kind == "LSTM":
-            gates, bias_shape = 4, (4 * units,)
-        else:
-            source.option("reset_after", True, True)
-            gates, bias_shape = 3, (2, 3 * units)
+        options["reset_after"] = bool(source.option("reset_after", True))
+        gates, bias_shape = 3, (2, 3 * units) if options["reset_after"] else (3 * units,)
+        options["activations"] = (_activation(source, "recurrent_activation", "sigmoid"), inner)
     shapes: list[tuple[int | None, ...]] = [(None, gates * units), (units, gates * units)]
     kernel, recurrent, *rest = source.arrays(*shapes, *([bias_shape] if bias else []))
     layer = _LAYERS[source.kind](kernel.shape[0], units, **options)
     state = {"weight_ih_l0": kernel.T, "weight_hh_l0": recurrent.T}
     if bias:
-        both = rest[0] if source.kind == "GRU" else np.stack((rest[0], np.zeros_like(rest[0])))
+        both = rest[0] if rest[0].ndim == 2 else np.stack((rest[0], np.zeros_like(rest[0])))
         state |= {"bias_ih_l0": both[0], "bias_hh_l0": both[1]}
     if source.kind == "GRU":  # z, r, h there; r, z, n here
         state = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fastseq.reference.models.ragged import Array, groups, positions
+from fastseq.reference.models.ragged import Array, groups, of_sentences, positions
 from fastseq.reference.search import make_search
 from fastseq.reference.search_trace import News
 
@@ -51,7 +51,9 @@ class Decoding:
         self._sentences = next(self._groups, None)
         if self._sentences is None:
             return
-        self._search = make_search(len(self._sentences), self._options, self._outputs, True)
+        self._search = make_search(
+            len(self._sentences), of_sentences(self._options, self._sentences), self._outputs, True
+        )
         if self._search.done:
             self._end()
         else:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["groups", "positions"]
+__all__ = ["groups", "of_sentences", "positions"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -27,3 +27,14 @@ def positions(offsets: Array, sentences: Array) -> Array:
     length = offsets[sentences[0] + 1] - offsets[sentences[0]]
     positions: Array = offsets[sentences][:, None] + np.arange(length)
     return positions
+
+
+def of_sentences(options: dict[str, Any], sentences: Array) -> dict[str, Any]:
+    """Return the options of a search for some of the sentences, which it then numbers from 0."""
+    own = {name: [options[name][b] for b in sentences] for name in ("prefix", "encoder_input_ids") if options[name]}
+    if len(options["seed"]) > 1:
+        own["seed"] = [options["seed"][b] for b in sentences]
+    allow = options["prefix_allowed_tokens_fn"]
+    if allow is not None:
+        return options | own | {"prefix_allowed_tokens_fn": lambda b, ids: allow(int(sentences[b]), ids)}
+    return options | own

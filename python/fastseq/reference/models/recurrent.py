@@ -131,7 +131,9 @@ class RecurrentSeq2Seq(Seq2Seq[RecurrentState]):
                 context, weights_on_source = self._attend(x, state.memory)
                 joined = np.concatenate((context, x), axis=1)
                 combine = self.tensors["attention.combine.weight"], self.tensors["attention.combine.bias"]
-                x = np.tanh(linear(joined, *combine))
+                x = linear(joined, *combine)
+                if self.config["combine_activation"] == "tanh":
+                    x = np.tanh(x)
                 if attention is not None:
                     attention[:, t] = weights_on_source
             state = RecurrentState(state.memory, hidden, cell, x)

@@ -13,9 +13,10 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq.reference.models.ragged import groups, positions
+from fastseq.reference.models.ragged import groups, of_sentences, positions
 from fastseq.reference.quantize import narrow_tensors
-from fastseq.reference.search import BeamSearch, GreedySearch, make_search
+from fastseq.reference.search import make_search
+from fastseq.reference.search_base import Search
 from fastseq.reference.softmax import log_softmax
 
 __all__ = ["Seq2Seq"]
@@ -126,7 +127,7 @@ class Seq2Seq(Generic[AnyState]):
             raise ValueError("attention is wanted; this model has none")
         answers: list[list[tuple[Any, ...]]] = [[] for _ in range(len(offsets) - 1)]
         for sentences in groups(offsets, max(1, _GROUP_ROWS // options["num_beams"])):
-            search = make_search(len(sentences), options, outputs)
+            search = make_search(len(sentences), of_sentences(options, sentences), outputs)
             if not search.done:
                 state = self.start(ids[positions(offsets, sentences)])
             while not search.done:
@@ -135,7 +136,7 @@ class Seq2Seq(Generic[AnyState]):
                 answers[b] = answer
         return answers
 
-    def step(self, search: GreedySearch | BeamSearch, state: AnyState, attends: bool) -> AnyState:
+    def step(self, search: Search, state: AnyState, attends: bool) -> AnyState:
         """One step of a search: the state after it."""
         logits, attention, state = self.advance(search.ids[:, None], state.select(search.parents), attends)
         search.advance(logits[:, 0].astype(np.float32), None if attention is None else attention[:, 0])
