@@ -121,7 +121,9 @@ VALUE_ERRORS = {
         zeros(7, 3, 4), lengths=[7, 0]
     ),
     "LSTM: proj_size is 5; expected less than hidden_size = 5": lambda: nn.LSTM(4, 5, proj_size=5),
-    "GRU: compute_type is 'int4'; expected 'float32' or": lambda: nn.GRU(4, 5, compute_type="int4"),
+    "GRU: compute_type is 'int4'; expected 'float32' or 'bfloat16' or 'int8'": lambda: nn.GRU(
+        4, 5, compute_type="int4"
+    ),
     "quantize_rows: input has shape (); expected (*, I)": lambda: F.quantize_rows(1.0),
     "RNNCell: nonlinearity is 'gelu'; expected 'tanh' or 'relu'": lambda: nn.RNNCell(4, 5, nonlinearity="gelu"),
     "RNN: hidden_size is 0; expected at least 1": lambda: nn.RNN(4, 0),

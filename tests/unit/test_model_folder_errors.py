@@ -67,7 +67,7 @@ def test_float16_weights_load(tmp_path: Path) -> None:
     assert load_model(tmp_path).generate([[1, 2]], max_new_tokens=3)
     with pytest.raises(ValueError, match="no vocabulary"):
         _ = load_model(tmp_path).vocabulary
-    with pytest.raises(ValueError, match="dtype is 'int4'; expected"):
+    with pytest.raises(ValueError, match="dtype is 'int4'; expected 'float32', 'float16' or 'int8'"):
         save_model(tmp_path, config, random_tensors(config), dtype="int4")
 
 
