@@ -10,14 +10,13 @@
 
 namespace fastseq {
 
-/// An owned, 64-byte aligned array; `Buffer(n)` is uninitialised, `Buffer::zeros(n)` is zero.
+/// An owned, 64-byte aligned array; `Buffer(n)` is uninitialised, `Buffer::zeros(n)` is zero. One of 0 elements has an
+/// address too, as the functions of <cstring> ask even where they have nothing to do.
 template <typename T>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(int64_t size) : size_(size) {
-    if (size > 0) data_ = static_cast<T*>(allocate(bytes()));
-  }
+  explicit Buffer(int64_t size) : size_(size) { data_ = static_cast<T*>(allocate(bytes())); }
   static Buffer zeros(int64_t size) {
     Buffer buffer(size);
     buffer.fill_zero();
@@ -40,15 +39,15 @@ class Buffer {
   T& operator[](int64_t i) { return data_[i]; }
   const T& operator[](int64_t i) const { return data_[i]; }
   void fill_zero() {
-    if (size_ > 0) std::memset(static_cast<void*>(data_), 0, bytes());
+    if (data_ != nullptr) std::memset(static_cast<void*>(data_), 0, bytes());
   }
   /// Makes room for at least `size` elements; the contents are lost when it has to grow.
   void reserve_discard(int64_t size) {
-    if (size > size_) *this = Buffer(size);
+    if (size > size_ || data_ == nullptr) *this = Buffer(size);
   }
 
  private:
-  std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
+  std::size_t bytes() const { return static_cast<std::size_t>(size_ > 0 ? size_ : 1) * sizeof(T); }
   void swap(Buffer& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);

@@ -121,12 +121,12 @@ def set_dropout(model: nn.Module, rate: float) -> None:
 
 
 def export(folder: Path, config: dict[str, Any], weights: dict[str, Tensor], vocab: Vocabulary) -> None:
-    """Write config.json, vocab.json and model.safetensors (float16)."""
+    """Write config.json, vocab.json and model.safetensors (bfloat16: 8 significant bits cost no accuracy here)."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     vocab.save(folder / "vocab.json")
     save_file(
-        {name: tensor.to(torch.float16).contiguous() for name, tensor in weights.items()}, folder / "model.safetensors"
+        {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in weights.items()}, folder / "model.safetensors"
     )
 
 
