@@ -93,6 +93,11 @@ struct Worker {
 
   /// Of the caller who has borrowed it.
   void offer(Task& work) {
+    // Linux may wake a thread on the processor of who wakes it, behind the caller's own work, for milliseconds.
+    if (const int here = current_processor(); here >= 0 && here != kept_off) {
+      keep_off(thread, here);
+      kept_off = here;
+    }
     task = &work;
     state.store(kOffered, std::memory_order_release);
     state.notify_one();
@@ -106,7 +111,9 @@ struct Worker {
 
   Task* task = nullptr;
   std::atomic<int> state{kWaiting};
-  bool idle = true;  // guarded by Pool::mutex
+  std::thread::native_handle_type thread{};
+  int kept_off = -1;  // a processor
+  bool idle = true;   // guarded by Pool::mutex
 };
 
 class Pool {
@@ -136,7 +143,9 @@ class Pool {
     auto worker = std::make_unique<Worker>();
     try {
       // Detached: an idle worker sleeps until the process ends, and the pool is never destroyed.
-      std::thread([w = worker.get()] { serve(*w); }).detach();
+      std::thread thread([w = worker.get()] { serve(*w); });
+      worker->thread = thread.native_handle();
+      thread.detach();
     } catch (const std::system_error&) {
       return false;  // the system has no more threads: the team is smaller
     }
