@@ -43,23 +43,10 @@ inline float row_sum_exp(const float* row, int64_t size, float shift, float* out
   return reduce_add(sum);
 }
 
-/// sum + e^(x - shift) for shift >= x, each term within 3e-7 of itself and rounded into the sum once: for sums only.
-/// e^y = 2^n p(r) with y log2(e) = n + r, |r| <= 1/2 and p of degree 5 fitted by least squares of high power (error
-/// 1e-7). Adding 1.5 * 2^23 + 127 leaves n + 127, the exponent of 2^n, in the low bits. Beyond 2^-126, -inf too, terms
-/// are 2^-126: nothing beside the term 1 of the largest element. The error of y log2(e), |y| 2^-24, weighs most
-/// where e^y is small.
+/// sum + e^(x - shift) for shift >= x, rounded once.
 inline F32 add_exp(F32 x, F32 shift, F32 sum) {
-  const F32 magic = broadcast(12582912.0f + 127.0f);
-  const F32 t = max(broadcast(-126.0f), (x - shift) * broadcast(1.44269504f));  // in this order NaN stays NaN
-  const F32 biased = t + magic;
-  const F32 r = t - (biased - magic);
-  F32 p = broadcast(0.00132647203f);
-  p = fma(p, r, broadcast(0.00967151299f));
-  p = fma(p, r, broadcast(0.0555073358f));
-  p = fma(p, r, broadcast(0.240222424f));
-  p = fma(p, r, broadcast(0.693147004f));
-  p = fma(p, r, broadcast(1.0f));
-  return fma(p, low_bits_to_exponent(biased), sum);
+  const ExpParts e = exp_parts_nonpositive(x - shift);
+  return fma(e.fraction, e.scale, sum);
 }
 
 /// log(sum e^(x - shift)) where shift is the largest element.
