@@ -3,7 +3,7 @@
 #include <numbers>
 
 #include "arrays.h"
-#include "simd/math.h"  // the portable version: erf and log have no kernel of their own
+#include "simd/math.h"  // the portable version: these have no kernel of their own
 #include "testing.h"
 
 using namespace fastseq;
@@ -142,6 +142,24 @@ TEST(tanh_and_sigmoid_never_leave_their_range_and_tanh_is_odd) {
       CHECK(s[i] >= 0.0f && s[i] <= 1.0f);
     }
   });
+}
+
+TEST(exp_of_a_softmax_is_within_its_error_bound) {
+  const auto e = [](float x) {
+    float lanes[kLanes];
+    store(lanes, exp_nonpositive(broadcast(x)));
+    return lanes[0];
+  };
+  for (const float x : sweep(-87.3f, 0)) {
+    const double exact = std::exp(static_cast<double>(x));
+    CHECK(std::fabs(e(x) - exact) < (1.6e-7 + 1.4e-8 * std::fabs(x)) * exact);
+  }
+  CHECK_EQ(e(0.0f), 1.0f);
+  CHECK_EQ(e(-0.0f), 1.0f);
+  CHECK_EQ(e(-87.7f), 0.0f);
+  CHECK_EQ(e(-3.4e38f), 0.0f);
+  CHECK_EQ(e(-kInf), 0.0f);
+  CHECK(std::isnan(e(kNan)));
 }
 
 TEST(erf_is_within_its_absolute_error) {
