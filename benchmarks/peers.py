@@ -114,7 +114,7 @@ def _slice(run: Run, seconds: float) -> list[float]:
     """Microseconds of calls one after the other, without the first: it wakes threads and fills caches."""
     _settle()
     run()
-    times = []
+    times: list[float] = []
     deadline = time.perf_counter() + seconds
     while not times or time.perf_counter() < deadline:
         times.append(_seconds(run) * 1e6)
