@@ -48,6 +48,8 @@ def write_marian_base(folder: Path, seed: int = 0) -> Path:
         for stored, wanted in blueprint.sources[name].stored_shapes(shape).items():
             prefix = "" if stored == "final_logits_bias" else "model."
             tensors[prefix + stored] = _random(generator, stored, wanted)
+    # As in trained ones: decoding starts from the padding, whose embedding is zero.
+    tensors["model.shared.weight"][CONFIG["pad_token_id"]] = 0.0
     write_safetensors(folder / "model.safetensors", tensors)
     (folder / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
     return folder

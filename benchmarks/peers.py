@@ -1,4 +1,4 @@
-"""What every row of the comparison needs: the peers installed, medians taken in turn, the limits of the machine."""
+"""What every row of the comparison needs: the peers installed, medians of slices in turn, the limits of the machine."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ __all__ = ["Limits", "Result", "Row", "has", "limits", "machine", "measure", "no
 
 Floats = NDArray[np.float32]
 Run = Callable[[], Any]
+SLICES = 5  # of each library, in turn
 
 
 def has(name: str) -> bool:
@@ -109,6 +110,26 @@ def _seconds(run: Run) -> float:
     return time.perf_counter() - begin
 
 
+def _slice(run: Run, seconds: float) -> list[float]:
+    """Microseconds of calls one after the other, without the first: it wakes threads and fills caches."""
+    _settle()
+    run()
+    times: list[float] = []
+    deadline = time.perf_counter() + seconds
+    while not times or time.perf_counter() < deadline:
+        times.append(_seconds(run) * 1e6)
+    return times
+
+
+def _settle() -> None:
+    """Wait until no thread of this process computes: many libraries' threads spin for a while after their work."""
+    for _ in range(100):
+        used = time.process_time()
+        time.sleep(0.005)
+        if time.process_time() - used < 0.0005:
+            return
+
+
 def _difference(a: Any, b: Any) -> float:
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if x.shape != y.shape:
@@ -130,7 +151,7 @@ def measure(row: Row, threads: int, limit: Limits, seconds: float) -> Result:
     deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline or len(times["fastseq"]) < 5:
         for name, run in runs.items():
-            times[name].append(_seconds(run) * 1e6)
+            times[name] += _slice(run, seconds / (SLICES * len(runs)))
     medians = {name: statistics.median(values) for name, values in times.items()}
     return Result(row.name, threads, medians, limit.us(row, threads), left_out)
 

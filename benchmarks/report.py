@@ -23,13 +23,14 @@ def _measure(threads: int, seconds: float, only: str) -> None:
     import attention
     import dense
     import recurrent
+    import translation
     from peers import limits, machine, measure, set_threads
 
     set_threads(threads)
     limit = limits()
     about = {"gflops": limit.gflops, "gbytes_per_s": limit.gbytes_per_s, "threads": threads}
     print(json.dumps({"machine": machine(), "limits": about}), flush=True)
-    for row in [*dense.rows(), *attention.rows(), *recurrent.rows()]:
+    for row in [*dense.rows(), *attention.rows(), *recurrent.rows(), *translation.rows()]:
         if only not in row.name:
             continue
         result = measure(row, threads, limit, seconds)
