@@ -30,6 +30,7 @@ class Decoding {
 
  private:
   const int64_t vocab_size_;
+  const bool attends_;  // whether a step has to give its attention
   std::vector<int64_t> source_lengths_;
   std::unique_ptr<Search> search_;
   std::unique_ptr<Decoder> decoder_;

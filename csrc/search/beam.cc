@@ -135,16 +135,20 @@ void BeamSearch::extend_group(int64_t index, int64_t begin, int64_t end) {
   // Marian's finished hypotheses keep their places: fewer go on, and only the candidates that get a place count.
   const bool places_stay = options_.preset == Preset::kMarian;
   const int64_t places = group_size_ - (places_stay ? own.ended : 0);
+  int64_t open = places;  // for those that go on
   running_.clear();
   int64_t rank = 0;
   for (const Candidate& candidate : candidates_) {
     const bool in_beam = rank++ < places;
     if (places_stay && !in_beam) break;
-    if (!options_.is_eos(candidate.token) && !last_step) {
-      if (static_cast<int64_t>(running_.size()) < places) running_.push_back(candidate);
+    const bool is_eos = options_.is_eos(candidate.token);
+    if (is_eos && rank > 1 && only_best_may_end(sentence)) {
+      --open;  // it is dropped, and nothing takes its place
+    } else if (!is_eos && !last_step) {
+      if (static_cast<int64_t>(running_.size()) < open) running_.push_back(candidate);
     } else if (in_beam) {
       end_candidate(own, candidate, power);
-      if (!options_.is_eos(candidate.token)) chosen_.push_back(candidate.token);
+      if (!is_eos) chosen_.push_back(candidate.token);
       own.best_ended = own.best_ended || rank == 1;
     }
   }
@@ -159,7 +163,7 @@ void BeamSearch::extend_group(int64_t index, int64_t begin, int64_t end) {
 
 void BeamSearch::end_candidate(Group& group, const Candidate& candidate, float divisor) {
   ++group.ended;
-  const float score = candidate.score / divisor;
+  const float score = final_score(candidate.row, candidate.score, divisor);
   if (!group.pool.accepts(score)) return;
   const bool is_eos = options_.is_eos(candidate.token);
   int64_t node = previous_nodes_[static_cast<std::size_t>(candidate.row)];
@@ -177,7 +181,7 @@ void BeamSearch::end_rows(Group& group, int64_t begin, int64_t end) {
   }
   for (int64_t row = begin; row < end; ++row) {
     const auto index = static_cast<std::size_t>(row);
-    const float sum = previous_scores_[index], score = sum / divisor(sentence, 1);
+    const float sum = previous_scores_[index], score = final_score(row, sum, divisor(sentence, 1));
     group.pool.add({score, previous_nodes_[index], false, ended(row, sum, score, false, kNoToken)});
   }
 }
@@ -190,14 +194,20 @@ void BeamSearch::continue_row(const Candidate& candidate, int64_t sentence, int6
   add_row(token, candidate.row, sentence);
 }
 
+bool BeamSearch::only_best_may_end(int64_t sentence) const {
+  return options_.preset == Preset::kCTranslate2 && !options_.return_alternatives && prompt_length(sentence) > 1 &&
+         length_ == prompt_length(sentence) + 1;
+}
+
 bool BeamSearch::is_complete(int64_t sentence, const Group& group) const {
   if (running_.empty()) return true;
   if (options_.preset == Preset::kMarian) return false;
   const double wanted = std::round(static_cast<double>(group_size_) * options_.patience);
   const bool has_enough = static_cast<double>(group.ended) >= std::max(1.0, wanted);
   if (options_.preset == Preset::kCTranslate2) {
-    if (options_.length_penalty != 0.0) return has_enough;
-    return group.best_ended && group.ended >= std::min(options_.num_return_sequences, group_size_);
+    if (options_.length_penalty != 0.0 || options_.coverage_penalty != 0.0) return has_enough;
+    const int64_t returned = options_.return_alternatives ? 1 : options_.num_return_sequences;
+    return group.best_ended && group.ended >= std::min(returned, group_size_);
   }
   if (options_.early_stopping == EarlyStopping::kTrue) return has_enough;
   if (!group.pool.full()) return false;

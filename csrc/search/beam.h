@@ -54,6 +54,8 @@ class BeamSearch final : public Search {
   void end_rows(Group& group, int64_t begin, int64_t end);
   /// One row of the next step: `candidate` goes on.
   void continue_row(const Candidate& candidate, int64_t sentence, int64_t index);
+  /// CTranslate2's rule for the first step after a prefix: end tokens are no candidates unless they are the best.
+  bool only_best_may_end(int64_t sentence) const;
   /// Whether no running beam can or may improve on what has finished.
   bool is_complete(int64_t sentence, const Group& group) const;
   /// What the groups of a sentence have found.

@@ -105,7 +105,7 @@ void ConstrainedBeamSearch::extend_sentence(int64_t begin, int64_t end) {
 void ConstrainedBeamSearch::end_candidate(int64_t sentence, const Candidate& candidate) {
   HypothesisPool& pool = pools_[static_cast<std::size_t>(sentence)];
   ++ended_[static_cast<std::size_t>(sentence)];
-  const float score = candidate.score / divisor(sentence);
+  const float score = final_score(candidate.row, candidate.score, divisor(sentence));
   if (!pool.accepts(score)) return;
   const bool is_eos = options_.is_eos(candidate.token);
   int64_t node = previous_nodes_[static_cast<std::size_t>(candidate.row)];

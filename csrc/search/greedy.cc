@@ -36,7 +36,7 @@ void GreedySearch::extend() {
     const Candidate best = selection_.at(row, 0);
     if (std::isinf(best.score)) {
       // Every token that has a probability is forbidden: the sentence can go no further.
-      const float score = sum / divisor(sentence, 1);
+      const float score = final_score(row, sum, divisor(sentence, 1));
       finish(sentence, {{std::move(tokens), score, false, ended(row, sum, score, false, kNoToken)}});
       continue;
     }
@@ -44,7 +44,7 @@ void GreedySearch::extend() {
     const bool finished = options_.is_eos(best.token);
     if (!finished) tokens.push_back(static_cast<int32_t>(best.token));
     if (finished || length_ >= max_length(sentence)) {
-      const float score = sum / divisor(sentence);
+      const float score = final_score(row, sum, divisor(sentence));
       finish(sentence, {{std::move(tokens), score, finished, ended(row, sum, score, finished, best.token)}});
     } else {
       add_row(static_cast<int32_t>(best.token), row, sentence);

@@ -74,6 +74,8 @@ void check_search(const SearchOptions& options) {
           options.num_beam_groups, "a divisor of num_beams = " + std::to_string(options.num_beams));
   require(options.diversity_penalty >= 0.0 && std::isfinite(options.diversity_penalty), "diversity_penalty",
           options.diversity_penalty, "a finite number of at least 0");
+  require(options.coverage_penalty >= 0.0 && std::isfinite(options.coverage_penalty), "coverage_penalty",
+          options.coverage_penalty, "a finite number of at least 0");
   require(options.patience > 0.0 && std::isfinite(options.patience), "patience", options.patience,
           "a finite number above 0");
   const int special = (options.num_beam_groups > 1 ? 1 : 0) + (options.return_alternatives ? 1 : 0) +
@@ -147,6 +149,13 @@ void check_vocabulary(const SearchOptions& options, int64_t vocab_size) {
                                   std::to_string(vocab_size) + " columns");
     }
   });
+  for (std::size_t b = 0; b < options.sentences->prefixes.size(); ++b) {
+    for (const int32_t token : options.sentences->prefixes[b]) {
+      if (token < vocab_size) continue;
+      throw std::invalid_argument("prefix[" + std::to_string(b) + "] has " + std::to_string(token) +
+                                  "; logits have only " + std::to_string(vocab_size) + " columns");
+    }
+  }
 }
 
 int64_t SearchOptions::longest_length() const {

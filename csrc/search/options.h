@@ -28,7 +28,7 @@ enum class Preset {
   kHuggingFace,  // num_beams go on; EarlyStopping says when a sentence ends
   kCTranslate2,  // the same beams; a sentence ends with num_beams * patience finished hypotheses, or, where nothing
                  // is normalised, as soon as the best candidate and num_return_sequences hypotheses have finished;
-                 // the prefix counts in the length
+                 // the prefix counts in the length; right after a prefix only the best candidate may be an end token
   kMarian,       // a finished hypothesis keeps its place in the beam; a sentence ends when no place is left
 };
 
@@ -88,6 +88,7 @@ struct SearchOptions {
   int64_t min_length = 0;            // no end token before this many tokens, the start token counted
   int64_t min_new_tokens = 0;        // the same without the start token and the prefix
   double length_penalty = 1.0;       // score = sum of log-probabilities / length ** length_penalty
+  double coverage_penalty = 0.0;     // what Coverage multiplies its sum with and the score gets added
   EarlyStopping early_stopping = EarlyStopping::kFalse;
   double patience = 1.0;  // so many times num_beams hypotheses have to finish
   Preset preset = Preset::kHuggingFace;

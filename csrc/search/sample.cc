@@ -67,7 +67,7 @@ void SampleSearch::extend_sample(Sample sample, int64_t row, std::span<const Row
 void SampleSearch::end_sample(const Sample& sample, int64_t row, int64_t token) {
   const int64_t sentence = previous_sentence(row);
   const bool finished = token != kNoToken && options_.is_eos(token);
-  const float score = sample.sum / divisor(sentence, token == kNoToken ? 1 : 0);
+  const float score = final_score(row, sample.sum, divisor(sentence, token == kNoToken ? 1 : 0));
   std::vector<Hypothesis>& all = ended_[static_cast<std::size_t>(sentence)];
   all.push_back({sample.tokens, score, finished, ended(row, sample.sum, score, finished, token)});
   if (static_cast<int64_t>(all.size()) < options_.num_return_sequences) return;

@@ -14,7 +14,10 @@
 namespace fastseq {
 
 Search::Search(int64_t batch_size, const SearchOptions& options, std::span<const int64_t> originals, bool normalised)
-    : options_(options), selection_(options_, normalised), originals_(originals.begin(), originals.end()) {
+    : options_(options),
+      selection_(options_, normalised),
+      coverage_(options.coverage_penalty),
+      originals_(originals.begin(), originals.end()) {
   if (originals.empty()) check_options(options_, batch_size);
   results_.resize(static_cast<std::size_t>(batch_size));
   for (int64_t sentence = 0; sentence < batch_size; ++sentence) {
@@ -28,7 +31,8 @@ Search::Search(int64_t batch_size, const SearchOptions& options, std::span<const
   }
 }
 
-void Search::advance(const float* logits, int64_t rows, int64_t vocab_size) {
+void Search::advance(const float* logits, int64_t rows, int64_t vocab_size, const float* attention,
+                     std::span<const int64_t> sizes) {
   const auto expected = static_cast<int64_t>(ids_.size());
   if (rows != expected) {
     throw std::invalid_argument("logits have " + std::to_string(rows) + " rows; expected one for each of the " +
@@ -43,6 +47,11 @@ void Search::advance(const float* logits, int64_t rows, int64_t vocab_size) {
   const auto num_eos = static_cast<int64_t>(options_.eos_ids.size());
   describe_rows();
   selection_.read(logits, vocab_size, continuations() + num_eos, running_scores(), contexts_);
+  if (coverage_.wanted()) {
+    std::vector<int64_t> called;
+    for (const RowContext& context : contexts_) called.push_back(context.sentence);
+    coverage_.add(attention, sizes, parents_, called);
+  }
   vocab_size_ = vocab_size;
   ++length_;
   extend();
@@ -122,7 +131,8 @@ void Search::stop() {
     const float power = divisor(sentence);
     for (; row < static_cast<int64_t>(ids_.size()) && sentences_[static_cast<std::size_t>(row)] == sentence; ++row) {
       const LastRow last{length_ - 1, row, row_sum(row)};
-      hypotheses.push_back({trace_->read_tokens(last), last.sum / power, false, last});
+      const float score = final_score(parents_[static_cast<std::size_t>(row)], last.sum, power);
+      hypotheses.push_back({trace_->read_tokens(last), score, false, last});
     }
     std::stable_sort(hypotheses.begin(), hypotheses.end(),
                      [](const Hypothesis& a, const Hypothesis& b) { return a.score > b.score; });

@@ -20,6 +20,7 @@
 #include <span>
 #include <vector>
 
+#include "search/coverage.h"
 #include "search/hypotheses.h"
 #include "search/options.h"
 #include "search/row_selection.h"
@@ -42,9 +43,13 @@ class Search {
   bool done() const { return ids_.empty(); }
 
   /// Reads `logits` (rows, vocab_size), row-major, of the rows above and chooses the rows of the next step.
-  /// Throws std::invalid_argument, and leaves the search as it was, if the shape does not fit or a row has a
-  /// NaN, +inf or nothing finite.
-  void advance(const float* logits, int64_t rows, int64_t vocab_size);
+  /// `attention`, read only if a coverage penalty is wanted: the weights of each row on its source, end to end, sizes
+  /// (rows). Throws std::invalid_argument, and leaves the search as it was, if a shape does not fit, a row has a NaN,
+  /// +inf or nothing finite, or a weight is none.
+  void advance(const float* logits, int64_t rows, int64_t vocab_size, const float* attention = nullptr,
+               std::span<const int64_t> sizes = {});
+  /// Whether advance() needs the attention.
+  bool needs_attention() const { return coverage_.wanted(); }
 
   /// For each sentence its hypotheses, best first, at most num_return_sequences. Throws unless done.
   std::vector<std::vector<Hypothesis>> result() const;
@@ -104,6 +109,8 @@ class Search {
   float divisor(int64_t sentence, int64_t ago = 0) const {
     return length_divisor(scored_length(sentence, length_ - ago), options_.length_penalty);
   }
+  /// In extend(): the score of a sum of log-probabilities that ends in a row of the step that was read.
+  float final_score(int64_t row, float sum, float divisor) const { return sum / divisor + coverage_.penalty(row); }
   /// How many of `length` tokens count in the score: not the start token, and the prefix only by CTranslate2's rules.
   int64_t scored_length(int64_t sentence, int64_t length) const {
     const int64_t given = options_.preset == Preset::kCTranslate2 ? 1 : prompt_length(sentence);
@@ -118,6 +125,7 @@ class Search {
 
   const SearchOptions options_;
   RowSelection selection_;
+  Coverage coverage_;
   int64_t length_ = 1;  // tokens of every live row, with the start token; extend() sees the new length
 
  private:

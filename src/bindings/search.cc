@@ -45,7 +45,7 @@ class LockedSearch {
 
   void advance(const FloatArray& logits, const std::optional<FloatArray>& attention) {
     require_shape(logits, "logits", {kAny, kAny});
-    if (outputs_.options().attention) {
+    if (outputs_.options().attention || search_.needs_attention()) {
       if (!attention) throw std::invalid_argument("attention is wanted; advance got none");
       require_shape(*attention, "attention", {logits.shape(0), kAny});
     }
@@ -56,8 +56,8 @@ class LockedSearch {
     const int64_t vocab_size = logits.shape(1);
     locked([&] {
       const bool running = !search_.done();
-      search_.advance(data, rows, vocab_size);
       const std::vector<int64_t> sizes(static_cast<std::size_t>(rows), source_length);
+      search_.advance(data, rows, vocab_size, weights, sizes);
       if (running) outputs_.add(data, rows, vocab_size, weights, sizes);
     });
   }

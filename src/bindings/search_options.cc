@@ -121,6 +121,7 @@ SearchOptions parse_search_options(const py::dict& options) {
   parsed.min_length = read_option<int64_t>(options, "min_length");
   parsed.min_new_tokens = read_option<int64_t>(options, "min_new_tokens");
   parsed.length_penalty = read_option<double>(options, "length_penalty");
+  parsed.coverage_penalty = read_option<double>(options, "coverage_penalty");
   parsed.early_stopping = parse_early_stopping(options);
   parsed.patience = read_option<double>(options, "patience");
   parsed.preset = parse_preset(options);

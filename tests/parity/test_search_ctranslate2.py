@@ -1,4 +1,7 @@
-"""The preset "ct2" gives the hypotheses and scores of CTranslate2 for every patience and length penalty."""
+"""The preset "ct2" gives the hypotheses and scores of CTranslate2: patience, coverage, prefixes, alternatives.
+
+Where the two differ on purpose, the last tests say how.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ class Subject:
         sizes = {"d_model": 16, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 40}
         counts = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
         ids = {"pad_token_id": START, "decoder_start_token_id": START, "eos_token_id": EOS, "forced_eos_token_id": None}
-        config = transformers.MarianConfig(vocab_size=VOCAB_SIZE + 1, init_std=1.5, **sizes, **counts, **ids)
+        config = transformers.MarianConfig(
+            vocab_size=VOCAB_SIZE + 1, init_std=1.5, attn_implementation="eager", **sizes, **counts, **ids
+        )
         self.model = transformers.MarianMTModel(config).eval()
         with torch.no_grad():
             self.model.model.shared.weight.mul_(0.3)
@@ -51,7 +56,10 @@ class Subject:
         results = self.translator.translate_batch(
             [[NAMES[token] for token in source] for source in SOURCES],
             target_prefix=None if prefix is None else [[NAMES[token] for token in tokens] for tokens in prefix],
-            return_scores=True, max_decoding_length=8, min_decoding_length=0, **options,
+            return_scores=True, max_decoding_length=8, min_decoding_length=0,
+            return_attention=True,  # without it their greedy search crashes if it has to compute a coverage penalty
+            max_batch_size=1,  # in a batch, beams of all sentences get the first step's attention of the first ones
+            **options,
         )  # fmt: skip
         return [
             [
@@ -69,8 +77,11 @@ class Subject:
                 attention_mask=state["mask"],
                 decoder_input_ids=prefix,
                 use_cache=False,
+                output_attentions=True,
             )
-        return output.logits[:, -1, :VOCAB_SIZE], {**state, "prefix": prefix}
+        # CTranslate2 takes the first head of the last layer.
+        attention = output.cross_attentions[-1][:, 0, -1]
+        return output.logits[:, -1, :VOCAB_SIZE], {**state, "prefix": prefix}, attention
 
     def ours(self, prefix=None, **options):
         longest = max(map(len, SOURCES))
@@ -115,3 +126,47 @@ def test_patience_and_length_penalties(backend, subjects, patience, length_penal
             num_beams=num_beams, num_return_sequences=count, patience=patience, length_penalty=length_penalty
         )
         assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize("coverage_penalty", [0.2, 1.0])
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+def test_coverage(backend, subjects, coverage_penalty, length_penalty):
+    for subject, num_beams in itertools.product(subjects, [1, 2, 4]):
+        options = {"length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
+        theirs = subject.theirs(beam_size=num_beams, num_hypotheses=num_beams, **options)
+        assert_same(subject.ours(num_beams=num_beams, num_return_sequences=num_beams, **options), theirs)
+
+
+PREFIXES = [[7], [4, 5], [6, 9, 3]]
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("coverage_penalty", [0.0, 0.5])
+def test_prefix(backend, subjects, length_penalty, coverage_penalty):
+    for subject, num_beams in itertools.product(subjects, [2, 4]):
+        options = {"length_penalty": length_penalty, "coverage_penalty": coverage_penalty}
+        theirs = subject.theirs(PREFIXES, beam_size=num_beams, num_hypotheses=num_beams, **options)
+        assert_same(subject.ours(PREFIXES, num_beams=num_beams, num_return_sequences=num_beams, **options), theirs)
+
+
+@pytest.mark.parametrize("prefix", [None, PREFIXES], ids=["from the start", "after a prefix"])
+@pytest.mark.parametrize("num_beams", [2, 4])
+def test_alternatives(backend, subjects, prefix, num_beams):
+    # Their first tokens never end, and their probabilities are normalised again without the end token.
+    same = {"min_new_tokens": 1, "renormalize_logits": True}
+    for subject in subjects:
+        options = {"return_alternatives": True, "length_penalty": 0.0}
+        theirs = subject.theirs(prefix, beam_size=num_beams, num_hypotheses=3, **options)
+        assert_same(subject.ours(prefix, num_beams=num_beams, num_return_sequences=3, **options, **same), theirs)
+
+
+def test_alternatives_with_a_length_penalty_begin_alike(backend, subjects):
+    # Theirs: log p of the first token + (sum of the others) / (their number) ** length_penalty.
+    same = {"min_new_tokens": 1, "renormalize_logits": True}
+    for subject in subjects:
+        options = {"return_alternatives": True, "length_penalty": 1.0}
+        theirs = subject.theirs(PREFIXES, beam_size=4, num_hypotheses=3, **options)
+        ours = subject.ours(PREFIXES, num_beams=4, num_return_sequences=3, **options, **same)
+        for prefix, our_answers, their_answers in zip(PREFIXES, ours, theirs, strict=True):
+            end = len(prefix) + 1
+            assert [tokens[:end] for tokens, _ in our_answers] == [tokens[:end] for tokens, _ in their_answers]

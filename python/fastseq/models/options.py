@@ -30,6 +30,8 @@ def resolve_options(
             if not token < config.target_vocab_size:
                 raise ValueError(f"prefix[{b}] has id {token}; expected ids below {config.target_vocab_size}")
     resolved = defaults.override(fields).resolve(config.target_vocab_size, **inputs)
+    if resolved["coverage_penalty"] and not config.attends:
+        raise ValueError(f"coverage_penalty is {resolved['coverage_penalty']}; this model has no attention")
     limit = config.position_limit
     if limit is not None and resolved["max_length"] > limit + 1:
         raise ValueError(

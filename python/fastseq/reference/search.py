@@ -69,7 +69,7 @@ class _RowSearch(Search):
     def _end(self, row: int, beam: Beam, token: int) -> None:
         """End a row that wrote `token` in this step (-1: nothing)."""
         finished = token in self._eos
-        score = float(beam.score / self._divisor(beam.sentence, self._length - (token < 0)))
+        score = self._final_score(row, beam.score, self._divisor(beam.sentence, self._length - (token < 0)))
         last = self._ended(row, beam.score, score, finished, token)
         ended = self._ended_answers[beam.sentence]
         ended.append(Answer(beam.tokens, score, finished, last))

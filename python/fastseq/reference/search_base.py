@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseq.reference.search_coverage import Coverage
 from fastseq.reference.search_options import check_options, named_tokens
 from fastseq.reference.search_processors import Processor, Row, make_processors
 from fastseq.reference.search_sampling import make_samplers
@@ -43,6 +44,7 @@ class Search(TracedSearch):
         check_options(options, batch_size)
         self._options = options
         self._processors = make_processors(options)
+        self._coverage = Coverage(options["coverage_penalty"])
         self._samplers = make_samplers(options)
         self._eos = options["eos_ids"]
         self._length = 1  # tokens of every live row, with the start token
@@ -92,7 +94,7 @@ class Search(TracedSearch):
         if logits.ndim != 2:
             raise ValueError(f"logits has shape {logits.shape}; expected (*, *)")
         rows, vocab_size = logits.shape
-        if self._outputs.attention and attention is None:
+        if (self._outputs.attention or self._coverage.wanted) and attention is None:
             raise ValueError("attention is wanted; advance got none")
         if rows != len(self._beams):
             raise ValueError(f"logits have {rows} rows; expected one for each of the {len(self._beams)} live rows")
@@ -112,6 +114,7 @@ class Search(TracedSearch):
         free = [row for row, beam in enumerate(self._beams) if not self._is_forced(beam.sentence, self._length + 1)]
         log_probs = log_softmax(logits)
         scores = self._process(log_probs if self._normalised else logits, free)
+        self._coverage.add(attention, self.parents, self.sentences)
         self._vocab_size = vocab_size
         self._length += 1
         self._extend(scores, np.nan_to_num(log_probs, nan=0.0, neginf=-np.inf))
@@ -205,6 +208,9 @@ class Search(TracedSearch):
         longest = self._options["early_stopping"] == "never" and self._options["length_penalty"] > 0.0
         length = self._max_length(sentence) if longest else self._length
         return bool(best_running / self._divisor(sentence, length) > pool[-1].score)
+
+    def _final_score(self, row: int, total: np.float32, divisor: np.float32) -> float:
+        return float(total / divisor + self._coverage.penalty(row))
 
     def _divisor(self, sentence: int, length: int) -> np.float32:
         """Return what the sum of log-probabilities of `length` tokens, start and prefix counted, is divided by.

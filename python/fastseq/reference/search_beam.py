@@ -96,25 +96,28 @@ class BeamSearch(Search):
         # Marian's finished hypotheses keep their places: fewer go on, and only candidates that get a place count.
         places_stay = self._options["preset"] == "marian"
         places = self._group_size - (group.ended if places_stay else 0)
+        open_places = places  # for those that go on
         running: list[tuple[int, Beam]] = []
         candidates = self._candidates(index, beams, scores, list(chosen))
         for rank, (score, row, token) in enumerate(candidates):
             if places_stay and rank >= places:
                 break
             is_eos = token in self._eos
-            if not is_eos and not self._is_last_step(sentence):
-                if len(running) < places:
+            if is_eos and rank > 0 and self._only_best_may_end(sentence):
+                open_places -= 1  # it is dropped, and nothing takes its place
+            elif not is_eos and not self._is_last_step(sentence):
+                if len(running) < open_places:
                     running.append((row, Beam(sentence, [*beams[row].tokens, token], score, index)))
             elif rank < places:
                 group.ended += 1
                 group.best_ended = group.best_ended or rank == 0
-                self._keep(group, row, beams[row], score, float(score / divisor), token)
+                self._keep(group, row, beams[row], score, self._final_score(row, score, divisor), token)
                 chosen += [] if is_eos else [token]
         is_missing = self._options["return_alternatives"] and self._is_first(sentence) and index > 0
         if not running and not group.pool and not (is_missing and scores[next(iter(beams))].max() > -np.inf):
             # Every token that has a probability is forbidden: the beams end where they are.
             for row, beam in beams.items():
-                normalised = float(beam.score / self._divisor(sentence, self._length - 1))
+                normalised = self._final_score(row, beam.score, self._divisor(sentence, self._length - 1))
                 self._keep(group, row, beam, beam.score, normalised, -1)
         group.done = not running or self._is_complete(sentence, running[0][1].score, group)
         if not group.done:
@@ -131,15 +134,22 @@ class BeamSearch(Search):
         tokens = beam.tokens if finished or token < 0 else [*beam.tokens, token]
         group.pool = pooled(group.pool, Answer(tokens, score, finished, last), self._group_size)
 
+    def _only_best_may_end(self, sentence: int) -> bool:
+        """CTranslate2's rule for the first step after a prefix: end tokens are no candidates unless they are the best."""
+        options = self._options
+        given = bool(self._prefixes[sentence]) and self._is_first(sentence)
+        return bool(given and options["preset"] == "ct2" and not options["return_alternatives"])
+
     def _is_complete(self, sentence: int, best_running: np.float32, group: Group) -> bool:
         """Whether no running beam can, or may, improve on what has finished."""
         options = self._options
         if options["preset"] == "marian":
             return False
         if options["preset"] == "ct2":
-            if options["length_penalty"] != 0.0:
+            if options["length_penalty"] != 0.0 or options["coverage_penalty"] != 0.0:
                 return has_enough(group.ended, self._group_size, options)
-            return group.best_ended and group.ended >= min(options["num_return_sequences"], self._group_size)
+            returned = 1 if options["return_alternatives"] else options["num_return_sequences"]
+            return group.best_ended and group.ended >= min(returned, self._group_size)
         if options["early_stopping"] is True:
             return has_enough(group.ended, self._group_size, options)
         return len(group.pool) == self._group_size and not self._improves(sentence, best_running, group.pool)

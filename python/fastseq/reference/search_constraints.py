@@ -107,7 +107,7 @@ class ConstrainedBeamSearch(Search):
                 banks.setdefault(missing, []).append(candidate)
             elif may_end:
                 self._ended_count[sentence] += 1
-                normalised, finished = float(score / divisor), token in self._eos
+                normalised, finished = self._final_score(row, score, divisor), token in self._eos
                 pool = self._pools[sentence]
                 if len(pool) < num_beams or normalised > pool[-1].score:
                     last = self._ended(row, score, normalised, finished, token)

@@ -46,7 +46,7 @@ def named_tokens(options: Options) -> list[tuple[str, int]]:
     named += [("force_words_ids", token) for tokens in words for token in tokens]
     for name in ("forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens"):
         named += [(name, token) for token in options[name]]
-    return named
+    return named + [(f"prefix[{b}]", token) for b, prefix in enumerate(options["prefix"]) for token in prefix]
 
 
 def _beams(options: Options) -> list[Check]:
@@ -72,6 +72,7 @@ def _beams(options: Options) -> list[Check]:
             f"a divisor of num_beams = {num_beams}",
         ),
         _finite("diversity_penalty", options, "of at least 0", options["diversity_penalty"] >= 0.0),
+        _finite("coverage_penalty", options, "of at least 0", options["coverage_penalty"] >= 0.0),
         _finite("patience", options, "above 0", options["patience"] > 0.0),
         (
             "num_beam_groups",
@@ -116,7 +117,6 @@ def _processors(options: Options) -> list[Check]:
         *((name, value, 0.0 <= value <= 1.0, "a number from 0 to 1") for name, value in unit.items()),
         ("typical_p", unit["typical_p"], unit["typical_p"] > 0.0, "a number above 0, at most 1"),
         *((name, token, token >= 0, "at least 0") for name, token in named_tokens(options)),
-        *(("prefix", token, token >= 0, "ids of at least 0") for prefix in options["prefix"] for token in prefix),
     ]
 
 

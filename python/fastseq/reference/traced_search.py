@@ -64,6 +64,10 @@ class TracedSearch:
     def _divisor(self, sentence: int, length: int) -> np.float32:
         raise NotImplementedError
 
+    def _final_score(self, row: int, total: np.float32, divisor: np.float32) -> float:
+        """Return the score of a sum of log-probabilities that ends in a row of the step that was read."""
+        raise NotImplementedError
+
     def result(self) -> list[list[tuple[Any, ...]]]:
         """Return for each sentence its hypotheses, best first."""
         if not self.done:
@@ -92,7 +96,8 @@ class TracedSearch:
             for row in np.flatnonzero(self.sentences == sentence).tolist():
                 tokens, total = running[row]
                 last = LastRow(self._length - 1, row, total)
-                answers.append(Answer(tokens, float(total / self._divisor(sentence, self._length)), False, last))
+                score = self._final_score(int(self.parents[row]), total, self._divisor(sentence, self._length))
+                answers.append(Answer(tokens, score, False, last))
             answers.sort(key=lambda answer: -answer.score)
             self._results[sentence] = answers[: self._options["num_return_sequences"]]
         self._stop_rows()

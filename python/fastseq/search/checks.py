@@ -97,7 +97,7 @@ def check_biases(name: str, value: Any) -> tuple[tuple[Tokens, float], ...]:
         raise ValueError(f"{name} is {value!r}; expected pairs of ids and a number")
     sequences = check_token_lists(name, [tokens for tokens, _ in pairs])
     biases = [
-        check_number(f"{name}[{tokens}]", bias, "a number", lambda x: not math.isnan(x))
+        check_number(f"{name}[{tokens}]", bias, "a number below infinity", lambda x: x < math.inf)
         for tokens, (_, bias) in zip(sequences, pairs, strict=True)
     ]
     return tuple(dict(zip(sequences, biases, strict=True)).items())

@@ -46,6 +46,10 @@ class GenerationConfig:
     length_penalty : float, default 1.0
         Scores are sums of log-probabilities divided by the number of generated tokens to this power: above 0 favours
         long sequences, below 0 short ones.
+    coverage_penalty : float, default 0.0
+        beta: adds beta * sum over source positions of log(min(1, sum of the attention on it)) to each score, after the
+        division by the length, so that a target that passes over parts of its source scores less. For models that
+        attend to a source.
     early_stopping : bool or "never", default False
         When the search of a sentence ends once `num_beams` hypotheses have finished. True: at once. False: when the
         best running beam, scored at its present length, does not beat the worst of them. ``"never"``: when it could
@@ -133,6 +137,7 @@ class GenerationConfig:
     min_length: int | None = None
     min_new_tokens: int | None = None
     length_penalty: float = 1.0
+    coverage_penalty: float = 0.0
     early_stopping: bool | Literal["never"] = False
     patience: float = 1.0
     preset: Literal["hf", "ct2", "marian"] = "hf"

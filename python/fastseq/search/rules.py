@@ -59,6 +59,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "max_new_tokens": _at_least(0),
     "min_length": _at_least(0),
     "min_new_tokens": _at_least(0),
+    "coverage_penalty": _number("a finite number of at least 0", lambda x: 0.0 <= x < math.inf),
     "early_stopping": _early_stopping,
     "patience": _POSITIVE,
     "preset": _preset,

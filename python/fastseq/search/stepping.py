@@ -56,7 +56,8 @@ class StepSearch:
             check_integer("batch_size", batch_size, 0), options, outputs.resolve(), stepwise
         )
         self._step, self._state, self._reorder, self._pass_parents = step, state, reorder, pass_parents
-        self._attends = outputs.attention
+        self._attends = outputs.attention or options["coverage_penalty"] != 0.0
+        self._source_length: int | None = None
         self._parents = self._search.parents
         self.stop: Callable[[], None] = self._search.stop
         self.news: Callable[[], list[tuple[int, list[int], bool]]] = self._search.news
@@ -78,9 +79,11 @@ class StepSearch:
         if not self._attends:
             self._search.advance(logits)
         elif attention is None:
-            raise TypeError("return_attention is asked for; expected step to return (logits, state, attention)")
+            raise TypeError(
+                "return_attention or coverage_penalty is asked for; expected step to return (logits, state, attention)"
+            )
         else:
-            self._search.advance(logits, _rows("attention", attention, len(ids), "source length"))
+            self._search.advance(logits, self._checked_attention(attention, len(ids)))
         self._parents = self._search.parents
         if self.done or self._pass_parents or np.array_equal(self._parents, np.arange(len(ids))):
             return
@@ -88,6 +91,14 @@ class StepSearch:
             self._state = self._reorder(self._state, self._parents)
         else:
             self._state = reorder_state(self._state, self._parents, len(ids))
+
+    def _checked_attention(self, attention: Any, rows: int) -> Floats:
+        """Attention (rows, S) with the S of the first step."""
+        weights = _rows("attention", attention, rows, "source length")
+        if self._source_length not in (None, weights.shape[1]):
+            raise ValueError(f"attention has {weights.shape[1]} columns; expected {self._source_length} as before")
+        self._source_length = weights.shape[1]
+        return weights
 
 
 def search_class(backend: Any, options: dict[str, Any]) -> Any:

@@ -9,10 +9,18 @@ from fastseq.reference.models.ragged import Array, groups, of_sentences, positio
 from fastseq.reference.search import make_search
 from fastseq.reference.search_trace import News
 
-__all__ = ["Decoding"]
+__all__ = ["Decoding", "check_attention"]
 
 # Rows decoded together: enough to use each weight many times, few enough to bound the caches.
 _GROUP_ROWS = 256
+
+
+def check_attention(model: Any, options: dict[str, Any], outputs: dict[str, Any] | None) -> bool:
+    """Return whether a step has to give its attention; raise ValueError if the model has none."""
+    wanted = bool(outputs and outputs["attention"]) or options["coverage_penalty"] != 0.0
+    if wanted and not model.attends:
+        raise ValueError("return_attention or coverage_penalty needs attention; this model has none")
+    return wanted
 
 
 class Decoding:
@@ -34,9 +42,7 @@ class Decoding:
     def __init__(
         self, model: Any, ids: Array, offsets: Array, options: dict[str, Any], outputs: dict[str, Any] | None = None
     ) -> None:
-        self._attends = bool(outputs and outputs["attention"])
-        if self._attends and not model.attends:
-            raise ValueError("attention is wanted; this model has none")
+        self._attends = check_attention(model, options, outputs)
         self._model, self._ids, self._offsets = model, ids, offsets
         self._options, self._outputs = options, outputs
         self._answers: list[list[tuple[Any, ...]]] = [[] for _ in range(len(offsets) - 1)]

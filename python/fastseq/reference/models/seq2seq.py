@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseq.reference.models.decoding import check_attention
 from fastseq.reference.models.ragged import groups, of_sentences, positions
 from fastseq.reference.quantize import narrow_tensors
 from fastseq.reference.search import make_search
@@ -122,9 +123,7 @@ class Seq2Seq(Generic[AnyState]):
         self, ids: Array, offsets: Array, options: dict[str, Any], outputs: dict[str, Any] | None = None
     ) -> list[list[tuple[Any, ...]]]:
         """Return for each sentence its hypotheses, best first."""
-        attends = bool(outputs and outputs["attention"])
-        if attends and not self.attends:
-            raise ValueError("attention is wanted; this model has none")
+        attends = check_attention(self, options, outputs)
         answers: list[list[tuple[Any, ...]]] = [[] for _ in range(len(offsets) - 1)]
         for sentences in groups(offsets, max(1, _GROUP_ROWS // options["num_beams"])):
             search = make_search(len(sentences), of_sentences(options, sentences), outputs)
