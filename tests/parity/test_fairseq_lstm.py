@@ -199,6 +199,9 @@ def test_missing_foreign_and_misshapen_tensors_are_named(tmp_path: Path) -> None
     for words in ("output_proj.weight is missing", "bias_hh_l1 is missing", "decoder.extra is not expected"):
         assert words in str(error.value)
     state = {name: tensor.float() for name, tensor in written({}).state_dict().items()}
+    for name in ("encoder.embed_tokens.weight", "decoder.layers.0.weight_hh"):
+        with pytest.raises(ValueError, match=rf"model\.pt: tensor {name} has shape \(\)"):
+            fastseq.load_model(write(tmp_path / "model.pt", {}, model=state | {name: torch.tensor(1.0)}))
     state["decoder.layers.1.weight_ih"] = torch.zeros(32, 3)
     with pytest.raises(ValueError, match=r"decoder\.rnn\.weight_ih_l1 has shape \(32, 3\); expected \(32, 8\)"):
         fastseq.load_model(write(tmp_path / "model.pt", {}, model=state))

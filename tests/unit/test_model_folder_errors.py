@@ -104,7 +104,7 @@ def test_unknown_compute_types(folder: Path) -> None:
         (b'{"format": "fastseq", "format_version": 2}', "format_version is 2; this fastseq reads 1"),
         (
             b'{"format": "fastseq", "format_version": 1, "model_type": "gpt"}',
-            "model_type is 'gpt'; expected one of recurrent_seq2seq, transformer_seq2seq",
+            "model_type is 'gpt'; expected one of recurrent_seq2seq, deep_recurrent_seq2seq, transformer_seq2seq",
         ),
         (b'{"format": "fastseq", "format_version": 1, "model_type": ["gpt"]}', "model_type is"),
         (b'{"format": "fastseq", "format_version": 1, "model_type": "recurrent_seq2seq"}', "missing field cell"),

@@ -18,23 +18,23 @@ class NamedTensors:
     def __init__(self, tensors: Mapping[str, NDArray[np.float32]]) -> None:
         self.tensors = tensors
         self.left = set(tensors)
-        self.missing: list[str] = []
+        self.problems: list[str] = []
 
     def __call__(self, name: str) -> NDArray[np.float32]:
-        """Return a tensor; one that stands for it if it is missing."""
+        """Return a tensor; one that stands for it if it is missing or a single number, as no weight is."""
         self.left.discard(name)
-        if name not in self.tensors:
-            self.missing.append(name)
-            return np.zeros((1, 1), np.float32)
-        return self.tensors[name]
+        if name in self.tensors and self.tensors[name].ndim > 0:
+            return self.tensors[name]
+        wrong = "has shape ()" if name in self.tensors else "is missing"
+        self.problems.append(f"tensor {name} {wrong}")
+        return np.zeros((1, 1), np.float32)
 
     def layers(self, pattern: str) -> int:
         """Return how many layers have a tensor, counted from 0."""
         return next(i for i in range(len(self.tensors) + 1) if pattern.format(i) not in self.tensors)
 
     def finish(self) -> None:
-        """Raise ValueError if tensors were missing, or nobody took them."""
-        problems = [f"tensor {name} is missing" for name in self.missing]
-        problems += [f"tensor {name} is not expected" for name in sorted(self.left)]
+        """Raise ValueError if tensors were missing or single numbers, or nobody took them."""
+        problems = self.problems + [f"tensor {name} is not expected" for name in sorted(self.left)]
         if problems:
             raise ValueError("; ".join(problems[:_MOST_NAMED]))
