@@ -80,9 +80,7 @@ inline F32 exp2i(F32 n) {
 }
 
 /// The lower nine bits of each lane as the sign and the exponent of a float.
-inline F32 low_bits_to_exponent(F32 a) {
-  return {vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(a.v), 23))};
-}
+inline F32 low_bits_to_exponent(F32 a) { return {vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(a.v), 23))}; }
 
 }  // namespace
 }  // namespace fastseq
