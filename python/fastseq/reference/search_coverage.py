@@ -46,4 +46,6 @@ class Coverage:
         if not self.wanted or self._sums is None:
             return np.float32(0.0)
         covered = np.minimum(self._sums[row], np.float32(1.0))
-        return np.float32(self._beta * np.log(covered[covered > 0.0]).sum(dtype=np.float32))
+        total: np.float32 = np.log(covered[covered > 0.0]).sum(dtype=np.float32)
+        penalty: np.float32 = self._beta * total
+        return penalty
