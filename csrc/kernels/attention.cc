@@ -147,7 +147,7 @@ inline float absorb(Row& row, float* scores, int64_t padded) {
   // While everything is masked the maximum is -inf; shifting by 0 makes e^(-inf) = 0 of each score.
   const float shift = largest == -kInfinity ? 0.0f : largest;
   alignas(64) float scale[kLanes];
-  store(scale, exp(broadcast(row.largest - shift)));
+  store(scale, exp_nonpositive(broadcast(row.largest - shift)));
   const F32 factor = broadcast(scale[0]), s = broadcast(shift);
   for (int p = 0; p < kParts; ++p) row.sum.part[p] = row.sum.part[p] * factor;
   for (int64_t k = 0; k < padded; k += kVirtualLanes) {

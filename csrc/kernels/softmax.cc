@@ -23,7 +23,7 @@ void log_softmax(const float* input, int64_t rows, int64_t size, float* output) 
   for (int64_t r = 0; r < rows; ++r) {
     const float* x = input + r * size;
     const float largest = row_max(x, size);
-    const F32 shift = broadcast(largest), log_sum = broadcast(log1(row_sum_exp(x, size, largest, nullptr)));
+    const F32 shift = broadcast(largest), log_sum = broadcast(row_log_sum(x, size, largest));
     for (int64_t i = 0; i < size; i += kVirtualLanes) {
       V16 v = load16_row(x + i, size - i, 0.0f);
       for (int p = 0; p < kParts; ++p) v.part[p] = (v.part[p] - shift) - log_sum;

@@ -1,18 +1,21 @@
 // The k best log-probabilities of each row, without writing the others down.
 //
-// One pass finds the maximum and the k largest, a second sums the exponentials. The first compares whole vectors
-// with the worst of the k kept so far, so that after a short start hardly any element is looked at alone.
+// A first pass finds the largest element of each of 64 columns. The k-th largest of these is no larger than the k-th
+// best of the row: the second pass, which sums the exponentials, compares groups of 64 elements with it, and looks at
+// hardly any element alone that is not one of the k. While a row is computed the next is fetched.
 #include "kernels/register.h"
 #include "simd/rows.h"
 
 namespace fastseq {
 namespace {
 
-/// The k best entries of a row so far, as a heap with the worst at its root.
+/// The k best entries of a row so far; once there are k, a heap with the worst at its root.
 struct Best {
   float* value;    // (k)
   int64_t* index;  // (k)
-  int64_t size;
+  int64_t capacity;
+  float bar;  // only what is larger is worth offering
+  int64_t size = 0;
 
   /// Whether entry a is worse than b: smaller, or equal and later in the row.
   bool worse(int64_t a, int64_t b) const {
@@ -31,13 +34,21 @@ struct Best {
       swap(root, child);
     }
   }
-  void replace_worst(float v, int64_t i) {
-    value[0] = v;
-    index[0] = i;
-    sift_down(0, size);
-  }
-  void heapify() {
-    for (int64_t root = size / 2 - 1; root >= 0; --root) sift_down(root, size);
+  /// Takes an entry that comes after all others: until there are k, or instead of the worst if it is larger.
+  void offer(float v, int64_t i) {
+    if (size < capacity) {
+      value[size] = v;
+      index[size] = i;
+      if (++size < capacity) return;
+      for (int64_t root = size / 2 - 1; root >= 0; --root) sift_down(root, size);
+    } else if (v > value[0]) {
+      value[0] = v;
+      index[0] = i;
+      sift_down(0, size);
+    } else {
+      return;
+    }
+    bar = value[0];
   }
   /// Best first; the heap is gone.
   void sort() {
@@ -48,57 +59,101 @@ struct Best {
   }
 };
 
-/// Offers to `best` what exceeds its worst among `count` (at most 16) entries from `begin` on.
-void offer(Best& best, const float* row, int64_t begin, int64_t count) {
+/// The largest float below x; -inf for itself, and for the smallest.
+float next_below(float x) {
+  if (x == 0.0f) return -1.40129846e-45f;  // the smallest there is
+  if (!(x > -kInfinity)) return x;
+  int32_t pattern;
+  std::memcpy(&pattern, &x, sizeof pattern);
+  pattern += x > 0.0f ? -1 : 1;
+  std::memcpy(&x, &pattern, sizeof x);
+  return x;
+}
+
+constexpr int64_t kColumns = 4 * kVirtualLanes;
+
+/// Offers what is above the bar among `count` (at most 16) entries from `begin` on.
+void offer_above(Best& best, const float* row, int64_t begin, int64_t count) {
   const V16 x = load16_row(row + begin, count, -kInfinity);
   uint32_t above = 0;
-  for (int p = 0; p < kParts; ++p) above |= bits(greater(x.part[p], broadcast(best.value[0]))) << (p * kLanes);
+  for (int p = 0; p < kParts; ++p) above |= bits(greater(x.part[p], broadcast(best.bar))) << (p * kLanes);
   for (int64_t i = begin; above != 0; ++i, above >>= 1) {
-    // Greater only: of equal values the earlier one, which is kept already, comes first. The first k are kept.
-    if ((above & 1) != 0 && i >= best.size && row[i] > best.value[0]) best.replace_worst(row[i], i);
+    if ((above & 1) != 0) best.offer(row[i], i);
   }
 }
 
-/// Keeps the k best in `best` and returns the maximum of the row. NaN is passed over, or hides its neighbours:
-/// it makes all values NaN in the end.
-float find_best(const float* row, int64_t size, Best& best) {
-  for (int64_t i = 0; i < best.size; ++i) {
-    best.value[i] = row[i];
-    best.index[i] = i;
-  }
-  best.heapify();
-  constexpr int64_t kGroup = 4;  // vectors looked at together
-  V16 largest = broadcast16(-kInfinity);
+/// Returns the maximum of the row, and in `bar` a number below the k-th best: -inf, or just below the k-th largest
+/// of the columns' maxima. NaN is passed over: it makes all values NaN in the end.
+float find_bar(const float* row, int64_t size, int64_t k, float* bar) {
+  V16 column[4];
+  for (V16& c : column) c = broadcast16(-kInfinity);
   int64_t i = 0;
-  for (; i + kGroup * kVirtualLanes <= size; i += kGroup * kVirtualLanes) {
-    const F32 worst = broadcast(best.value[0]);
-    uint32_t above = 0;
-    for (int p = 0; p < kParts; ++p) {
-      const float* x = row + i + p * kLanes;
-      const F32 first = max(load(x), load(x + kVirtualLanes));
-      const F32 second = max(load(x + 2 * kVirtualLanes), load(x + 3 * kVirtualLanes));
-      const F32 group = max(first, second);
-      largest.part[p] = max(group, largest.part[p]);
-      above |= bits(greater(group, worst));
+  for (; i + kColumns <= size; i += kColumns) {
+    for (int c = 0; c < 4; ++c) {
+      for (int p = 0; p < kParts; ++p) {
+        column[c].part[p] = max(load(row + i + c * kVirtualLanes + p * kLanes), column[c].part[p]);
+      }
     }
-    if (above == 0) continue;
-    for (int64_t g = 0; g < kGroup; ++g) offer(best, row, i + g * kVirtualLanes, kVirtualLanes);
+  }
+  float maxima[kColumns], kept[kColumns];
+  int64_t indices[kColumns];
+  for (int c = 0; c < 4; ++c) store16(maxima + c * kVirtualLanes, column[c]);
+  for (; i < size; ++i) {
+    if (row[i] > maxima[i % kColumns]) maxima[i % kColumns] = row[i];
+  }
+  float largest = -kInfinity;
+  for (const float m : maxima) largest = m > largest ? m : largest;
+  *bar = -kInfinity;
+  if (k > kColumns) return largest;
+  Best best{kept, indices, k, -kInfinity};
+  for (int64_t c = 0; c < kColumns; ++c) best.offer(maxima[c], c);
+  // Elements that equal it have to stay above.
+  *bar = next_below(best.value[0]);
+  return largest;
+}
+
+/// log(sum e^(x - largest)), as row_log_sum computes it, while `best` is offered what is above its bar.
+float sum_and_select(const float* row, int64_t size, float largest, Best& best) {
+  const F32 shift = broadcast(largest);
+  V16 sum = broadcast16(0.0f);
+  int64_t i = 0;
+  for (; i + kColumns <= size; i += kColumns) {
+    F32 top = broadcast(-kInfinity);
+    for (int c = 0; c < 4; ++c) {
+      prefetch(row + size + i + c * kVirtualLanes);
+      for (int p = 0; p < kParts; ++p) {
+        const F32 x = load(row + i + c * kVirtualLanes + p * kLanes);
+        top = max(x, top);
+        sum.part[p] = add_exp(x, shift, sum.part[p]);
+      }
+    }
+    if (bits(greater(top, broadcast(best.bar))) == 0) continue;
+    for (int c = 0; c < 4; ++c) offer_above(best, row, i + c * kVirtualLanes, kVirtualLanes);
   }
   for (; i < size; i += kVirtualLanes) {
     const V16 x = load16_row(row + i, size - i, -kInfinity);
-    for (int p = 0; p < kParts; ++p) largest.part[p] = max(x.part[p], largest.part[p]);
-    offer(best, row, i, size - i);
+    for (int p = 0; p < kParts; ++p) sum.part[p] = add_exp(x.part[p], shift, sum.part[p]);
+    offer_above(best, row, i, size - i);
   }
-  return reduce_max(largest);
+  return log1(reduce_add(sum));
+}
+
+/// Fills up with entries that are above no bar, -inf and NaN, the first ones first.
+void fill(Best& best, const float* row) {
+  for (int64_t i = 0; best.size < best.capacity; ++i) {
+    if (!(row[i] > -kInfinity)) best.offer(row[i], i);
+  }
 }
 
 /// values = ((x - max) - log(sum e^(x - max))) + add, as log_softmax computes it; `normalizer` gets max and the log.
 void topk_row(const float* row, int64_t size, int64_t k, float add, float* values, int64_t* indices,
               float* normalizer) {
-  Best best{values, indices, k};
-  const float largest = find_best(row, size, best);
+  float bar;
+  const float largest = find_bar(row, size, k, &bar);
+  Best best{values, indices, k, bar};
+  const float log_sum = sum_and_select(row, size, largest, best);
+  fill(best, row);
   best.sort();
-  const float log_sum = log1(row_sum_exp(row, size, largest, nullptr));
   for (int64_t i = 0; i < k; ++i) values[i] = ((values[i] - largest) - log_sum) + add;
   if (normalizer != nullptr) normalizer[0] = largest, normalizer[1] = log_sum;
 }

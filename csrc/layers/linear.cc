@@ -9,6 +9,8 @@ namespace {
 
 // A share of work below this many multiply-adds is not worth waking a thread for (some 20 microseconds).
 constexpr int64_t kMinimumShare = 1 << 20;
+// Reading a weight from memory takes as long as so many multiply-adds with it.
+constexpr int64_t kReadingWork = 6;
 // Rows that pass over a panel while it is in the second-level cache.
 constexpr int64_t kRowBlock = 240;
 
@@ -45,7 +47,8 @@ void Linear::forward(const float* input, int64_t input_stride, int64_t rows, flo
   const int64_t panels = weight_.panel_count();
   const int64_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;
   // Few rows are shared out by panels, so that each weight is read by one thread only.
-  const int64_t panel_work = std::max<int64_t>(1, std::min(rows, kRowBlock) * weight_.width() * in_features());
+  const int64_t weight_work = std::max(kReadingWork, std::min(rows, kRowBlock));
+  const int64_t panel_work = std::max<int64_t>(1, weight_work * weight_.width() * in_features());
   const int64_t panel_group = std::clamp<int64_t>(kMinimumShare / panel_work + 1, 1, panels);
   const int64_t groups = (panels + panel_group - 1) / panel_group;
   parallel_for(row_blocks * groups, 1, [&](int64_t begin, int64_t end) {

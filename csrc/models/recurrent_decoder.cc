@@ -23,7 +23,8 @@ RecurrentDecoder::RecurrentDecoder(const RecurrentSeq2Seq& model, const Ragged& 
     keys_ = Buffer<float>(source.tokens() * model.keys_.out_features());
     model.keys_.forward(memory_.data(), source.tokens(), keys_.data());
   }
-  if (model.attends()) attentional_ = Buffer<float>::zeros(rows_ * model.config_.decoder_hidden_size);
+  if (model.attends() || model.config_.input_feeding)
+    attentional_ = Buffer<float>::zeros(rows_ * model.config_.decoder_hidden_size);
   int64_t longest = 0;
   for (int64_t b = 0; b < source.batch_size; ++b) longest = std::max(longest, source.length(b));
   scores_ = Buffer<float>(longest);
@@ -67,6 +68,10 @@ void RecurrentDecoder::step(const StepRows& rows, float* logits, float* attentio
   }
   model_.decoder_.step(input_.data(), rows_, hidden_.data(), cell_.size() > 0 ? cell_.data() : nullptr);
   const float* top = hidden_.data() + (config.decoder_num_layers - 1) * rows_ * hidden;
+  if (!model_.attends() && config.input_feeding) {
+    attentional_.reserve_discard(rows_ * hidden);
+    std::memcpy(attentional_.data(), top, bytes(rows_ * hidden));
+  }
   model_.output_.forward(model_.attends() ? attend(rows, top, attention) : top, rows_, logits);
 }
 

@@ -25,7 +25,8 @@ class RecurrentDecoder final : public Decoder {
   Buffer<float> keys_;            // (N, decoder_hidden_size or attention_size); empty where memory_ serves
   int64_t rows_;                  // of the step before; B before the first
   Buffer<float> hidden_, cell_;   // (decoder_num_layers, rows_, decoder_hidden_size)
-  Buffer<float> attentional_;     // (rows_, decoder_hidden_size): tanh(W [context; hidden] + b), zeros before
+  Buffer<float> attentional_;     // (rows_, decoder_hidden_size): tanh(W [context; hidden] + b), zeros before; without
+                                  // attention the top hidden state, if it is fed
   Buffer<float> next_;            // scratch of reorder, takes turns with the states
   Buffer<float> input_, joined_, query_, scores_;  // scratch of a step
 };

@@ -41,7 +41,8 @@ RecurrentSeq2Seq::RecurrentSeq2Seq(const RecurrentSeq2SeqConfig& config, const T
                               config.decoder_hidden_size, config.decoder_num_layers, false)),
       output_(tensors.linear("output", config.target_vocab_size, config.decoder_hidden_size)) {
   const int64_t memory = config.memory_size(), hidden = config.decoder_hidden_size;
-  for (int64_t layer = 0; config.bridge == Bridge::kDense && layer < config.decoder_num_layers; ++layer) {
+  const bool projected = config.bridge == Bridge::kDense || config.bridge == Bridge::kLinear;
+  for (int64_t layer = 0; projected && layer < config.decoder_num_layers; ++layer) {
     bridge_h_.push_back(tensors.linear("bridge.h." + std::to_string(layer), hidden, memory));
     if (config.cell == Cell::kLstm) {
       bridge_c_.push_back(tensors.linear("bridge.c." + std::to_string(layer), hidden, memory));
@@ -92,10 +93,11 @@ Buffer<float> RecurrentSeq2Seq::bridge(const Buffer<float>& final_state, const s
       }
     }
     float* to = states.data() + layer * batch * hidden;
-    if (config_.bridge == Bridge::kDense) {
-      dense[static_cast<std::size_t>(layer)].forward(joined.data(), batch, to, Activation::kTanh);
-    } else {
+    if (config_.bridge == Bridge::kCopy) {
       std::memcpy(to, joined.data(), static_cast<std::size_t>(batch * hidden) * sizeof(float));
+    } else {
+      const Activation activation = config_.bridge == Bridge::kDense ? Activation::kTanh : Activation::kNone;
+      dense[static_cast<std::size_t>(layer)].forward(joined.data(), batch, to, activation);
     }
   }
   return states;

@@ -11,7 +11,7 @@
 
 namespace fastseq {
 
-enum class Bridge { kCopy, kDense, kZero };
+enum class Bridge { kCopy, kLinear, kDense, kZero };
 enum class AttentionKind { kNone, kAdditive, kDot, kGeneral };
 
 struct RecurrentSeq2SeqConfig {

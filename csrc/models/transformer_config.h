@@ -34,6 +34,7 @@ struct TransformerStackConfig {
   int64_t relative_positions = 0;  // M: a bias of the scores for distances of -M to M, beyond them as at the ends
   float attention_scale = 1.0f;
   bool cross_attention = false;
+  bool ssru = false;  // decoders: in place of self-attention a recurrent unit, c' = f c + (1 - f) W x, max(c', 0)
 
   int64_t inner_size() const { return num_heads * head_size; }
   int64_t table_width() const { return embedding_size > 0 ? embedding_size : hidden_size; }

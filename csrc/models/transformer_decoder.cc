@@ -63,6 +63,24 @@ void TransformerDecoder::extend_histories(const StepRows& rows) {
   std::swap(ancestors_, next_ancestors_);
 }
 
+/// Row r of each cell state becomes that of the row it continues; zeros at first.
+void TransformerDecoder::take_cells(const StepRows& rows) {
+  const int64_t size = stack_.config().hidden_size;
+  if (cells_.empty()) cells_.resize(caches_.size());
+  for (Buffer<float>& cells : cells_) {
+    auto next = Buffer<float>::zeros(static_cast<int64_t>(rows.ids.size()) * size);
+    for (std::size_t r = 0; started_ && r < rows.ids.size(); ++r) {
+      std::memcpy(next.data() + static_cast<int64_t>(r) * size, cells.data() + rows.parents[r] * size, bytes(size));
+    }
+    cells = std::move(next);
+  }
+}
+
+void TransformerDecoder::ssru(int64_t layer, const float* input, int64_t rows, float* output) {
+  stack_.layer(layer).ssru->step(input, rows, projected_.data(), cells_[static_cast<std::size_t>(layer)].data(),
+                                 output);
+}
+
 /// Where the keys and values of this step's rows go.
 float* TransformerDecoder::append_cache(Cache& cache, int64_t rows) const {
   const int64_t width = 2 * stack_.config().inner_size(), needed = (cached_rows_ + rows) * width;
@@ -99,7 +117,7 @@ DecodeAttentionArgs TransformerDecoder::head_args() const {
 }
 
 void TransformerDecoder::self_attention(int64_t layer, const float* input, int64_t rows, float* output) {
-  const SelfAttentionWeights& weights = stack_.layer(layer).self_attention;
+  const SelfAttentionWeights& weights = *stack_.layer(layer).self_attention;
   const int64_t inner = stack_.config().inner_size();
   Cache& cache = caches_[static_cast<std::size_t>(layer)];
   weights.query_key_value.forward(input, rows, projected_.data());
@@ -165,9 +183,10 @@ void TransformerDecoder::step(const StepRows& step, float* logits, float* attent
   const TransformerStackConfig& config = stack_.config();
   extend_histories(step);
   prepare_biases();
+  if (config.ssru) take_cells(step);
   x_.reserve_discard(rows * config.hidden_size);
   residual_.reserve_discard(2 * rows * config.hidden_size);
-  projected_.reserve_discard(rows * 3 * config.inner_size());
+  projected_.reserve_discard(rows * std::max(3 * config.inner_size(), 2 * config.hidden_size));
   context_.reserve_discard(rows * config.inner_size());
   const bool prompted = !started_ && !first_ids_.empty();
   stack_.embedding().forward(
@@ -184,7 +203,9 @@ void TransformerDecoder::step(const StepRows& step, float* logits, float* attent
     const auto part = [&](const Norm& norm, const auto& block) {
       stack_.residual(norm, rows, x_.data(), residual_.data(), block);
     };
-    part(layer.self_norm, [&](const float* input, float* output) { self_attention(i, input, rows, output); });
+    part(layer.self_norm, [&](const float* input, float* output) {
+      layer.ssru ? ssru(i, input, rows, output) : self_attention(i, input, rows, output);
+    });
     if (layer.cross_attention) {
       part(layer.cross_norm, [&](const float* input, float* output) {
         cross_attention(i, step, input, output, last ? attention : nullptr);

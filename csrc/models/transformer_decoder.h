@@ -27,6 +27,8 @@ class TransformerDecoder final : public Decoder {
   void extend_histories(const StepRows& rows);
   float* append_cache(Cache& cache, int64_t rows) const;
   void prepare_biases();
+  void take_cells(const StepRows& rows);
+  void ssru(int64_t layer, const float* input, int64_t rows, float* output);
   void self_attention(int64_t layer, const float* input, int64_t rows, float* output);
   void cross_attention(int64_t layer, const StepRows& rows, const float* input, float* output, float* attention);
   DecodeAttentionArgs head_args() const;
@@ -39,6 +41,7 @@ class TransformerDecoder final : public Decoder {
   std::vector<int64_t> offsets_;      // of the source sentences
   std::vector<Buffer<float>> cross_;  // a layer each: keys and values of the memory, (N, 2 * inner)
   std::vector<Cache> caches_;         // a layer each
+  std::vector<Buffer<float>> cells_;  // a layer each, of an SSRU: (rows, hidden)
   std::vector<int32_t> first_ids_;    // of each sentence, if the first step reads them
   int64_t cached_rows_ = 0;           // before the current step
   bool started_ = false;

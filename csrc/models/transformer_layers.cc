@@ -1,6 +1,7 @@
 #include "models/transformer_layers.h"
 
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include "runtime/thread_pool.h"
@@ -62,6 +63,21 @@ CrossAttentionWeights::CrossAttentionWeights(const TensorMap& tensors, const std
   key_value = Linear(rest, biased ? bias.data + inner : nullptr, 2 * inner, hidden, tensors.compute_type());
 }
 
+void SsruWeights::step(const float* input, int64_t rows, float* scratch, float* cell, float* output) const {
+  gates.forward(input, rows, scratch);
+  CellArgs args;
+  args.update = CellUpdate::kSsru;
+  args.rows = rows;
+  args.size = gates.in_features();
+  args.input_gates = scratch;
+  args.input_stride = gates.out_features();
+  args.cell = cell;
+  args.output = output;
+  args.f.function = GateActivation::kSigmoid;
+  args.h = {GateActivation::kRelu, std::numeric_limits<float>::infinity(), 0.0f};
+  kernels().cell_update(args);
+}
+
 FeedForward::FeedForward(const TensorMap& tensors, const std::string& name, const TransformerStackConfig& config)
     : activation(config.activation),
       gated(config.gated),
@@ -88,10 +104,14 @@ void FeedForward::forward(const float* input, int64_t rows, float* scratch, floa
 
 TransformerLayer::TransformerLayer(const TensorMap& tensors, const std::string& name,
                                    const TransformerStackConfig& config)
-    : self_attention(tensors, name + ".self_attn", config),
-      feed_forward(tensors, name, config),
+    : feed_forward(tensors, name, config),
       self_norm(tensors, name + ".norm1", config.hidden_size, config),
       feed_forward_norm(tensors, name + (config.cross_attention ? ".norm3" : ".norm2"), config.hidden_size, config) {
+  if (config.ssru) {
+    ssru.emplace(tensors, name + ".ssru", config);
+  } else {
+    self_attention.emplace(tensors, name + ".self_attn", config);
+  }
   if (!config.cross_attention) return;
   cross_attention.emplace(tensors, name + ".multihead_attn", config);
   cross_norm = Norm(tensors, name + ".norm2", config.hidden_size, config);

@@ -36,6 +36,17 @@ struct CrossAttentionWeights {
   Linear output;     // (hidden, inner)
 };
 
+/// The simpler simple recurrent unit (Kim et al., 2019). Named tensors: `name`.weight (2 * hidden, hidden): W, then
+/// that of the forget gate; `name`.bias (2 * hidden).
+struct SsruWeights {
+  SsruWeights(const TensorMap& tensors, const std::string& name, const TransformerStackConfig& config)
+      : gates(tensors.linear(name, 2 * config.hidden_size, config.hidden_size)) {}
+  /// One step: output (rows, hidden), cell (rows, hidden) updated in place; scratch (rows, 2 * hidden).
+  void step(const float* input, int64_t rows, float* scratch, float* cell, float* output) const;
+
+  Linear gates;
+};
+
 struct FeedForward {
   FeedForward(const TensorMap& tensors, const std::string& name, const TransformerStackConfig& config);
   /// output (rows, hidden) from input (rows, hidden); scratch (scratch_size(rows)).
@@ -49,7 +60,8 @@ struct FeedForward {
 
 struct TransformerLayer {
   TransformerLayer(const TensorMap& tensors, const std::string& name, const TransformerStackConfig& config);
-  SelfAttentionWeights self_attention;
+  std::optional<SelfAttentionWeights> self_attention;
+  std::optional<SsruWeights> ssru;  // one of the two
   std::optional<CrossAttentionWeights> cross_attention;
   FeedForward feed_forward;
   Norm self_norm, cross_norm, feed_forward_norm;  // norm1, norm2, norm3, or without cross-attention norm1 and norm2

@@ -117,7 +117,7 @@ void TransformerStack::run(const Ragged& source, const int32_t* token_types, boo
   for (int64_t i = 0; i < num_layers(); ++i) {
     const TransformerLayer& weights = layer(i);
     residual(weights.self_norm, tokens, x, scratch.residual.data(), [&](const float* input, float* output) {
-      self_attention(weights.self_attention, source, causal, key_value_of ? key_value_of(i) : nullptr, input, scratch,
+      self_attention(*weights.self_attention, source, causal, key_value_of ? key_value_of(i) : nullptr, input, scratch,
                      output);
     });
     scratch.inner.reserve_discard(weights.feed_forward.scratch_size(tokens));

@@ -7,6 +7,7 @@
 #include <thread>
 
 #if defined(__linux__)
+#include <pthread.h>
 #include <sched.h>
 #endif
 #if defined(__aarch64__) && defined(__linux__)
@@ -112,5 +113,19 @@ int available_processors() {
 #endif
   return count;
 }
+
+#if defined(__linux__)
+int current_processor() { return sched_getcpu(); }
+
+void keep_off(std::thread::native_handle_type thread, int processor) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) < 2) return;
+  CPU_CLR(static_cast<std::size_t>(processor), &set);
+  static_cast<void>(pthread_setaffinity_np(thread, sizeof set, &set));  // a hint: without it, it is only slower
+}
+#else
+int current_processor() { return -1; }
+void keep_off(std::thread::native_handle_type, int) {}
+#endif
 
 }  // namespace fastseq

@@ -1,10 +1,12 @@
 #include "runtime/thread_pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -20,29 +22,98 @@
 namespace fastseq {
 namespace {
 
-/// One call of run_team; lives on the caller's stack until every member has left.
+// How long a thread looks again and again before it sleeps: a few times what the system needs to wake one.
+constexpr std::chrono::microseconds kPatience{60};
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// Waits for `done()`, at most kPatience; returns what it said last.
+template <typename Done>
+bool spin_until(const Done& done) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (done()) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return done();
+}
+
+/// Waits until `value` is no longer `old`, sleeping after a while.
+template <typename T>
+void wait_for_change(const std::atomic<T>& value, T old) {
+  if (!spin_until([&] { return value.load(std::memory_order_acquire) != old; })) {
+    value.wait(old, std::memory_order_acquire);
+  }
+}
+
+/// One call of run_team or parallel_for; lives on the caller's stack until every member has left.
 struct Task {
-  Task(int size, const std::function<void(int, Team&)>& b) : team(size), body(b) {}
+  explicit Task(const std::function<void(int, Team&)>& b) : body(b) {}
+
+  /// Of a worker: it does nothing until the caller has said how many they are.
+  void join() noexcept {
+    const int rank = joined.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (size.load(std::memory_order_acquire) == 0) wait_for_change(size, 0);
+    run(rank);
+  }
 
   void run(int rank) noexcept {
     try {
-      body(rank, team);
+      body(rank, *team);
     } catch (...) {
       if (!failed.exchange(true)) error = std::current_exception();
     }
   }
 
-  Team team;
+  void begin(int members) {
+    team.emplace(members);
+    size.store(members, std::memory_order_release);
+    size.notify_all();
+  }
+
   const std::function<void(int, Team&)>& body;
+  std::optional<Team> team;
+  std::atomic<int> joined{0};
+  std::atomic<int> size{0};  // 0: not known yet
   std::atomic<bool> failed{false};
   std::exception_ptr error;
 };
 
 /// Lives as long as the process, so that both sides may signal it without minding who returns first.
 struct Worker {
-  std::atomic<Task*> task{nullptr};  // set by the caller, cleared by the worker when it has left the task
-  int rank = 0;
-  bool idle = true;  // guarded by Pool::mutex
+  enum State { kWaiting, kOffered, kWorking };
+
+  /// Of the caller who has borrowed it.
+  void offer(Task& work) {
+    // Linux may wake a thread on the processor of who wakes it, behind the caller's own work, for milliseconds.
+    if (const int here = current_processor(); here >= 0 && here != kept_off) {
+      keep_off(thread, here);
+      kept_off = here;
+    }
+    task = &work;
+    state.store(kOffered, std::memory_order_release);
+    state.notify_one();
+  }
+  /// Whether the worker had not begun: then it never will.
+  bool take_back() {
+    int offered = kOffered;
+    return state.compare_exchange_strong(offered, kWaiting, std::memory_order_acq_rel);
+  }
+  bool begun() const { return state.load(std::memory_order_acquire) != kOffered; }
+
+  Task* task = nullptr;
+  std::atomic<int> state{kWaiting};
+  std::thread::native_handle_type thread{};
+  int kept_off = -1;  // a processor
+  bool idle = true;   // guarded by Pool::mutex
 };
 
 class Pool {
@@ -72,7 +143,9 @@ class Pool {
     auto worker = std::make_unique<Worker>();
     try {
       // Detached: an idle worker sleeps until the process ends, and the pool is never destroyed.
-      std::thread([w = worker.get()] { serve(*w); }).detach();
+      std::thread thread([w = worker.get()] { serve(*w); });
+      worker->thread = thread.native_handle();
+      thread.detach();
     } catch (const std::system_error&) {
       return false;  // the system has no more threads: the team is smaller
     }
@@ -82,10 +155,12 @@ class Pool {
 
   [[noreturn]] static void serve(Worker& worker) {
     for (;;) {
-      worker.task.wait(nullptr, std::memory_order_acquire);
-      worker.task.load(std::memory_order_acquire)->run(worker.rank);
-      worker.task.store(nullptr, std::memory_order_release);
-      worker.task.notify_one();
+      wait_for_change<int>(worker.state, Worker::kWaiting);
+      int offered = Worker::kOffered;
+      if (!worker.state.compare_exchange_strong(offered, Worker::kWorking, std::memory_order_acq_rel)) continue;
+      worker.task->join();
+      worker.state.store(Worker::kWaiting, std::memory_order_release);
+      worker.state.notify_one();
     }
   }
 
@@ -112,6 +187,32 @@ Pool& pool() {
     return *fresh.release();  // never destroyed: workers may outlive static destruction
   }
   return *current;
+}
+
+/// Runs `body` on up to `max_size` threads. `gather`: the members are counted before any of them starts.
+void run_task(int max_size, bool gather, const std::function<void(int, Team&)>& body) {
+  const int wanted = std::min(max_size, num_threads()) - 1;
+  std::vector<Worker*> lent;
+  if (wanted > 0) {
+    lent.reserve(static_cast<std::size_t>(wanted));
+    pool().borrow(wanted, lent);
+  }
+  Task task(body);
+  std::vector<Worker*> members = lent;
+  // A worker that the system has not woken by then may take milliseconds: nobody waits for it.
+  const auto dismiss_late = [&] { std::erase_if(members, [](Worker* worker) { return worker->take_back(); }); };
+  if (!gather) task.begin(static_cast<int>(lent.size()) + 1);
+  for (Worker* worker : lent) worker->offer(task);
+  if (gather) {
+    spin_until([&] { return std::all_of(lent.begin(), lent.end(), [](Worker* worker) { return worker->begun(); }); });
+    dismiss_late();
+    task.begin(static_cast<int>(members.size()) + 1);
+  }
+  task.run(0);
+  if (!gather) dismiss_late();
+  for (Worker* worker : members) wait_for_change<int>(worker->state, Worker::kWorking);
+  if (!lent.empty()) pool().give_back(lent);
+  if (task.error) std::rethrow_exception(task.error);
 }
 
 int default_num_threads() {
@@ -155,31 +256,10 @@ void Team::barrier() {
     phase_.notify_all();
     return;
   }
-  // The others are computing an equal share: a short spin nearly always suffices, then sleep.
-  for (int spin = 0; spin < 4096; ++spin) {
-    if (phase_.load(std::memory_order_acquire) != phase) return;
-  }
-  phase_.wait(phase, std::memory_order_acquire);
+  wait_for_change(phase_, phase);
 }
 
-void run_team(int max_size, const std::function<void(int, Team&)>& body) {
-  const int wanted = std::min(max_size, num_threads()) - 1;
-  std::vector<Worker*> lent;
-  if (wanted > 0) {
-    lent.reserve(static_cast<std::size_t>(wanted));
-    pool().borrow(wanted, lent);
-  }
-  Task task(static_cast<int>(lent.size()) + 1, body);
-  for (std::size_t i = 0; i < lent.size(); ++i) {
-    lent[i]->rank = static_cast<int>(i) + 1;
-    lent[i]->task.store(&task, std::memory_order_release);
-    lent[i]->task.notify_one();
-  }
-  task.run(0);
-  for (Worker* worker : lent) worker->task.wait(&task, std::memory_order_acquire);
-  if (!lent.empty()) pool().give_back(lent);
-  if (task.error) std::rethrow_exception(task.error);
-}
+void run_team(int max_size, const std::function<void(int, Team&)>& body) { run_task(max_size, true, body); }
 
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
   if (count <= 0) return;
@@ -190,7 +270,7 @@ void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t
     return;
   }
   std::atomic<int64_t> next{0};
-  run_team(static_cast<int>(std::min<int64_t>(chunks, 4096)), [&](int, Team&) {
+  run_task(static_cast<int>(std::min<int64_t>(chunks, 4096)), false, [&](int, Team&) {
     for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
       body(chunk * grain, std::min(count, (chunk + 1) * grain));
     }

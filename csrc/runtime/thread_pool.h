@@ -2,7 +2,9 @@
 //
 // A caller asks for a team; it gets the workers that are idle at that moment and takes part itself, so a
 // call never waits for another one's workers and nested or concurrent calls cannot deadlock: they just find
-// fewer workers, down to none. Results never depend on the size of the team. Idle workers sleep.
+// fewer workers, down to none. Nor does it wait for a worker that the system is slow to wake: what that one has not
+// begun is taken back. Results never depend on the size of the team. Who waits looks for some ten microseconds
+// whether there is something to do, then sleeps.
 #pragma once
 
 #include <atomic>

@@ -83,5 +83,10 @@ inline F32 exp2i(F32 n) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(biased, 23))};
 }
 
+/// The lower nine bits of each lane as the sign and the exponent of a float.
+inline F32 low_bits_to_exponent(F32 a) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a.v), 23))};
+}
+
 }  // namespace
 }  // namespace fastseq

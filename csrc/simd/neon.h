@@ -79,5 +79,8 @@ inline F32 exp2i(F32 n) {
   return {vreinterpretq_f32_s32(vshlq_n_s32(biased, 23))};
 }
 
+/// The lower nine bits of each lane as the sign and the exponent of a float.
+inline F32 low_bits_to_exponent(F32 a) { return {vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(a.v), 23))}; }
+
 }  // namespace
 }  // namespace fastseq

@@ -28,7 +28,7 @@ inline float row_max(const float* row, int64_t size) {
   return reduce_max(largest);
 }
 
-/// Sum of e^(x - shift); if `output` is not null it gets the terms (it may be the row itself).
+/// Sum of e^(x - shift); `output` gets the terms (it may be the row itself).
 inline float row_sum_exp(const float* row, int64_t size, float shift, float* output) {
   const F32 s = broadcast(shift);
   V16 sum = broadcast16(0.0f);
@@ -38,9 +38,26 @@ inline float row_sum_exp(const float* row, int64_t size, float shift, float* out
       x.part[p] = exp_nonpositive(x.part[p] - s);
       sum.part[p] = sum.part[p] + x.part[p];
     }
-    if (output != nullptr) store16_row(output + i, x, size - i);
+    store16_row(output + i, x, size - i);
   }
   return reduce_add(sum);
+}
+
+/// sum + e^(x - shift) for shift >= x, rounded once.
+inline F32 add_exp(F32 x, F32 shift, F32 sum) {
+  const ExpParts e = exp_parts_nonpositive(x - shift);
+  return fma(e.fraction, e.scale, sum);
+}
+
+/// log(sum e^(x - shift)) where shift is the largest element.
+inline float row_log_sum(const float* row, int64_t size, float shift) {
+  const F32 s = broadcast(shift);
+  V16 sum = broadcast16(0.0f);
+  for (int64_t i = 0; i < size; i += kVirtualLanes) {
+    const V16 x = load16_row(row + i, size - i, -kInfinity);
+    for (int p = 0; p < kParts; ++p) sum.part[p] = add_exp(x.part[p], s, sum.part[p]);
+  }
+  return log1(reduce_add(sum));
 }
 
 /// a . b

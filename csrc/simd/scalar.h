@@ -122,6 +122,14 @@ inline F32 exp2i(F32 n) {
   return r;
 }
 
+/// The lower nine bits of each lane as the sign and the exponent of a float.
+inline F32 low_bits_to_exponent(F32 a) {
+  uint32_t bits[kLanes];
+  std::memcpy(bits, a.lane, sizeof bits);
+  for (int i = 0; i < kLanes; ++i) bits[i] <<= 23;
+  return from_bits(bits);
+}
+
 #undef FASTSEQ_LANES
 #undef FASTSEQ_MASK
 

@@ -3,6 +3,7 @@
 
 #include "generation.h"
 #include "model_arguments.h"
+#include "models/deep_recurrent_seq2seq.h"
 #include "models/recurrent_seq2seq.h"
 #include "recurrent_weights.h"
 
@@ -21,8 +22,9 @@ RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
   c.encoder_bidirectional = read<bool>(config, "encoder_bidirectional");
   c.decoder_hidden_size = positive(config, "decoder_hidden_size");
   c.decoder_num_layers = positive(config, "decoder_num_layers");
-  c.bridge =
-      choice<Bridge>(config, "bridge", {{"copy", Bridge::kCopy}, {"dense", Bridge::kDense}, {"zero", Bridge::kZero}});
+  c.bridge = choice<Bridge>(
+      config, "bridge",
+      {{"copy", Bridge::kCopy}, {"linear", Bridge::kLinear}, {"dense", Bridge::kDense}, {"zero", Bridge::kZero}});
   c.attention = choice<AttentionKind>(config, "attention",
                                       {{"none", AttentionKind::kNone},
                                        {"additive", AttentionKind::kAdditive},
@@ -32,9 +34,6 @@ RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
   c.input_feeding = read<bool>(config, "input_feeding");
   c.combine_activation =
       choice<Activation>(config, "combine_activation", {{"tanh", Activation::kTanh}, {"none", Activation::kNone}});
-  if (c.input_feeding && c.attention == AttentionKind::kNone) {
-    throw std::invalid_argument("config: input_feeding needs an attention");
-  }
   if (c.attention == AttentionKind::kDot && c.memory_size() != c.decoder_hidden_size) {
     throw std::invalid_argument("config: dot attention needs decoder_hidden_size equal to the encoder's width");
   }
@@ -44,6 +43,26 @@ RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
   if (c.bridge != Bridge::kZero && c.decoder_num_layers > c.encoder_num_layers) {
     throw std::invalid_argument("config: this bridge needs an encoder layer for each decoder layer");
   }
+  return c;
+}
+
+DeepRecurrentSeq2SeqConfig deep_config(const py::dict& config) {
+  DeepRecurrentSeq2SeqConfig c;
+  c.source_vocab_size = positive(config, "source_vocab_size");
+  c.target_vocab_size = positive(config, "target_vocab_size");
+  c.embedding_size = positive(config, "embedding_size");
+  c.hidden_size = positive(config, "hidden_size");
+  c.encoder_type = choice<DeepEncoder>(config, "encoder_type",
+                                       {{"bidirectional", DeepEncoder::kBidirectional},
+                                        {"alternating", DeepEncoder::kAlternating},
+                                        {"bi-unidirectional", DeepEncoder::kBiUnidirectional}});
+  c.encoder_num_layers = positive(config, "encoder_num_layers");
+  c.encoder_depth = positive(config, "encoder_depth");
+  c.decoder_num_layers = positive(config, "decoder_num_layers");
+  c.decoder_base_depth = positive(config, "decoder_base_depth");
+  c.decoder_high_depth = positive(config, "decoder_high_depth");
+  c.skip = read<bool>(config, "skip");
+  if (c.decoder_base_depth < 2) throw std::invalid_argument("config: decoder_base_depth must be at least 2");
   return c;
 }
 
@@ -95,6 +114,9 @@ void register_models(py::module_& m) {
       .def("generate", &generate, arg("ids"), arg("offsets"), arg("options"), arg("outputs") = py::none());
   py::class_<RecurrentSeq2Seq, Seq2Seq>(m, "RecurrentSeq2Seq")
       .def(model_constructor<RecurrentSeq2Seq>(recurrent_config), arg("config"), arg("tensors"),
+           arg("compute_type") = "float32");
+  py::class_<DeepRecurrentSeq2Seq, Seq2Seq>(m, "DeepRecurrentSeq2Seq")
+      .def(model_constructor<DeepRecurrentSeq2Seq>(deep_config), arg("config"), arg("tensors"),
            arg("compute_type") = "float32");
   register_generation(m);
 }

@@ -53,6 +53,8 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   c.relative_positions = not_negative(fields, "relative_positions");
   c.attention_scale = read<float>(fields, "attention_scale");
   c.cross_attention = read<bool>(fields, "cross_attention");
+  c.ssru = read<bool>(fields, "ssru");
+  if (c.ssru && !c.cross_attention) throw std::invalid_argument("config: only a decoder with an encoder may have SSRU");
   return c;
 }
 

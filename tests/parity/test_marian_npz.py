@@ -1,4 +1,4 @@
-"""Transformers of Marian in `.npz` files.
+"""Transformers of Marian in `.npz` files, with self-attention or SSRU in the decoder.
 
 Marian itself is a C++ program that cannot be installed here: the model is written down a second time in PyTorch from
 its definition (`src/models/transformer.h`), one sentence at a time, in float64. In float32 a logit is off by a few
@@ -8,7 +8,6 @@ hundred roundings of numbers of at most the size of the largest.
 from __future__ import annotations
 
 import io
-import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,152 +17,23 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch.nn import functional as F  # noqa: E402
+from marian_files import OPTIONS, VOCAB, Written, tensors, write  # noqa: E402
 
 import fastseq  # noqa: E402
 from fastseq.weights.flat_yaml import read_flat_yaml  # noqa: E402
 from fastseq.weights.npz import read_npz  # noqa: E402
 
-HIDDEN, INNER, HEADS, VOCAB = 12, 20, 3, (9, 7)
-OPTIONS = {
-    "type": "transformer",
-    "dim-emb": HIDDEN,
-    "dim-vocabs": list(VOCAB),
-    "enc-depth": 2,
-    "dec-depth": 2,
-    "transformer-dim-ffn": INNER,
-    "transformer-heads": HEADS,
-    "transformer-ffn-activation": "swish",
-    "transformer-ffn-depth": 2,
-    "transformer-preprocess": "",
-    "transformer-postprocess": "dan",
-    "transformer-postprocess-top": "",
-    "transformer-decoder-autoreg": "self-attention",
-    "transformer-tied-layers": [],
-    "tied-embeddings-all": False,
-    "tied-embeddings": False,
-    "version": "v1.12.0 abc",
-}
 PRE = {"transformer-preprocess": "n", "transformer-postprocess": "da", "transformer-postprocess-top": "n"}
+SSRU = {"transformer-decoder-autoreg": "rnn", "dec-cell": "ssru"}
 VARIANTS: list[dict[str, Any]] = [
     {},
     PRE | {"transformer-ffn-activation": "relu"},
     {"tied-embeddings-all": True, "dim-vocabs": [7, 7]},
     {"tied-embeddings": True, "dec-depth": 1},
+    SSRU,
+    PRE | SSRU | {"tied-embeddings": True},
 ]
 SENTENCES = [([3, 4, 6, 0], [2, 5, 4]), ([0], []), ([5, 5, 2, 3, 6, 4, 0], [6, 1, 2, 2, 3])]
-
-
-def yaml_of(options: dict[str, Any]) -> str:
-    """As yaml-cpp writes it."""
-    lines = []
-    for name, value in options.items():
-        if isinstance(value, list):
-            lines += [f"{name}:", *(f"  - {item}" for item in value)] if value else [f"{name}: []"]
-        else:
-            shown = str(value).lower() if isinstance(value, bool) else value
-            lines.append(f'{name}: "{shown}"' if value == "" else f"{name}: {shown}")
-    return "\n".join(lines) + "\n"
-
-
-def tensors(options: dict[str, Any]) -> dict[str, np.ndarray]:
-    generator = np.random.default_rng(0)
-    source, target = options["dim-vocabs"]
-    shapes: dict[str, tuple[int, ...]] = {"decoder_ff_logit_out_b": (1, target)}
-    if options["tied-embeddings-all"]:
-        shapes["Wemb"] = (source, HIDDEN)
-    else:
-        shapes |= {"encoder_Wemb": (source, HIDDEN), "decoder_Wemb": (target, HIDDEN)}
-        if not options["tied-embeddings"]:
-            shapes["decoder_ff_logit_out_W"] = (HIDDEN, target)
-    pre = options["transformer-preprocess"] == "n"
-    for part, depth in (("encoder", options["enc-depth"]), ("decoder", options["dec-depth"])):
-        for i in range(1, depth + 1):
-            norms = [f"{part}_l{i}_ffn_ffn"]
-            for block in ("self", "context") if part == "decoder" else ("self",):
-                norms.append(f"{part}_l{i}_{block}_Wo")
-                for kind in "qkvo":
-                    shapes[f"{part}_l{i}_{block}_W{kind}"] = (HIDDEN, HIDDEN)
-                    shapes[f"{part}_l{i}_{block}_b{kind}"] = (1, HIDDEN)
-            shapes |= {f"{part}_l{i}_ffn_W1": (HIDDEN, INNER), f"{part}_l{i}_ffn_b1": (1, INNER)}
-            shapes |= {f"{part}_l{i}_ffn_W2": (INNER, HIDDEN), f"{part}_l{i}_ffn_b2": (1, HIDDEN)}
-            for name in norms:
-                shapes |= {f"{name}_ln_{kind}{'_pre' * pre}": (1, HIDDEN) for kind in ("scale", "bias")}
-        if pre:
-            shapes |= {f"{part}_top_ln_{kind}": (1, HIDDEN) for kind in ("scale", "bias")}
-    return {name: generator.uniform(-0.6, 0.6, shape).astype(np.float32) for name, shape in shapes.items()}
-
-
-def write(path: Path, options: dict[str, Any], arrays: dict[str, np.ndarray] | None = None, text: str = "") -> Path:
-    config = np.frombuffer((text or yaml_of(options)).encode() + b"\0", np.int8)
-    np.savez(path, **(tensors(options) if arrays is None else arrays), **{"special:model.yml": config})
-    return path
-
-
-class Written:
-    """The model as Marian defines it."""
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        self.o = options
-        self.w = {name: torch.tensor(array).double() for name, array in tensors(options).items()}
-
-    def affine(self, x: Any, name: str, kind: str) -> Any:
-        return x @ self.w[f"{name}_W{kind}"] + self.w[f"{name}_b{kind}"]
-
-    def norm(self, x: Any, name: str, suffix: str = "") -> Any:
-        scale, bias = (self.w[f"{name}_ln_{kind}{suffix}"][0] for kind in ("scale", "bias"))
-        return F.layer_norm(x, (HIDDEN,), scale, bias, 1e-6)
-
-    def process(self, ops: str, x: Any, name: str, before: Any = None, suffix: str = "") -> Any:
-        for op in ops:
-            if op == "n":
-                x = self.norm(x, name, suffix)
-            elif op == "a":
-                x = x + before
-        return x
-
-    def block(self, x: Any, name: str, function: Any) -> Any:
-        inner = self.process(self.o["transformer-preprocess"], x, name, suffix="_pre")
-        return self.process(self.o["transformer-postprocess"], function(inner), name, x)
-
-    def attention(self, query: Any, memory: Any, name: str, mask: Any = None) -> Any:
-        q, k, v = (self.affine(x, name, kind) for x, kind in ((query, "q"), (memory, "k"), (memory, "v")))
-        heads = [x.view(len(x), HEADS, -1).transpose(0, 1) for x in (q, k, v)]
-        scores = heads[0] @ heads[1].transpose(1, 2) / math.sqrt(HIDDEN // HEADS)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -torch.inf)
-        joined = (scores.softmax(-1) @ heads[2]).transpose(0, 1).reshape(len(query), HIDDEN)
-        return self.affine(joined, name, "o")
-
-    def feed_forward(self, x: Any, name: str) -> Any:
-        activation = {"swish": F.silu, "relu": F.relu}[self.o["transformer-ffn-activation"]]
-        return self.affine(activation(self.affine(x, name, "1")), name, "2")
-
-    def positions(self, x: Any) -> Any:
-        half = HIDDEN // 2
-        scales = torch.exp(torch.arange(half).double() * (-math.log(10000.0) / (half - 1)))
-        angles = torch.arange(len(x)).double()[:, None] * scales
-        return math.sqrt(HIDDEN) * x + torch.cat((angles.sin(), angles.cos()), 1)
-
-    def logits(self, source: list[int], target: list[int]) -> Any:
-        table = "{}_Wemb" if not self.o["tied-embeddings-all"] else "Wemb"
-        x = self.positions(self.w[table.format("encoder")][source])
-        for i in range(1, self.o["enc-depth"] + 1):
-            x = self.block(x, f"encoder_l{i}_self_Wo", lambda y, i=i: self.attention(y, y, f"encoder_l{i}_self"))
-            x = self.block(x, f"encoder_l{i}_ffn_ffn", lambda y, i=i: self.feed_forward(y, f"encoder_l{i}_ffn"))
-        memory = self.process(self.o["transformer-postprocess-top"], x, "encoder_top")
-        embedding = self.w[table.format("decoder")]
-        x = self.positions(torch.cat((torch.zeros(1, HIDDEN).double(), embedding[target])))
-        causal = torch.ones(len(x), len(x)).tril().bool()
-        for i in range(1, self.o["dec-depth"] + 1):
-            n = f"decoder_l{i}"
-            x = self.block(x, f"{n}_self_Wo", lambda y, n=n: self.attention(y, y, f"{n}_self", causal))
-            x = self.block(x, f"{n}_context_Wo", lambda y, n=n: self.attention(y, memory, f"{n}_context"))
-            x = self.block(x, f"{n}_ffn_ffn", lambda y, n=n: self.feed_forward(y, f"{n}_ffn"))
-        x = self.process(self.o["transformer-postprocess-top"], x, "decoder_top")
-        tied = self.o["tied-embeddings-all"] or self.o["tied-embeddings"]
-        weight = embedding.T if tied else self.w["decoder_ff_logit_out_W"]
-        return x @ weight + self.w["decoder_ff_logit_out_b"]
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
@@ -186,6 +56,29 @@ def test_a_generated_target_has_the_probability_that_the_definition_gives_it(tmp
     said = [*found.tokens, 0] if found.finished else found.tokens
     log_probs = written.logits([3, 4, 0], said[:-1]).log_softmax(-1)
     assert found.score == pytest.approx(float(log_probs[torch.arange(len(said)), said].sum()), abs=1e-4)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("changes", [{}, SSRU], ids=str)
+def test_generated_tokens_are_those_of_a_search_over_the_definition(
+    changes: dict[str, Any], beams: int, backend: str, tmp_path: Path
+) -> None:
+    options = OPTIONS | changes
+    model, written = fastseq.load_model(write(tmp_path / "model.npz", options)), Written(options)
+    sources = [source for source, _ in SENTENCES]
+
+    def step(ids: Any, state: Any) -> Any:
+        prefixes = np.concatenate((state["prefix"], ids[:, None]), axis=1)
+        pairs = zip(state["of"], prefixes, strict=True)
+        rows = [written.logits(sources[int(b)], list(prefix[1:]))[-1] for b, prefix in pairs]
+        return torch.stack(rows).float().numpy(), {"prefix": prefixes, "of": state["of"]}
+
+    start = {"prefix": np.zeros((len(sources), 0), np.int64), "of": np.arange(len(sources))}
+    search = {"num_beams": beams, "max_length": 8}
+    expected = fastseq.beam_search(step, start, batch_size=len(sources), start_id=0, eos_id=0, **search)
+    found = model.generate(sources, **search)
+    assert [mine.tokens for mine in found] == [theirs.tokens for theirs in expected]
+    assert [mine.score for mine in found] == pytest.approx([theirs.score for theirs in expected], abs=1e-4)
 
 
 def test_vocabularies_beside_the_file_are_read(tmp_path: Path) -> None:
@@ -215,6 +108,7 @@ def test_vocabularies_beside_the_file_are_read(tmp_path: Path) -> None:
             {"transformer-ffn-depth": 3, "transformer-no-projection": True},
             "transformer-ffn-depth is 3, transformer-no-projection is True",
         ),
+        ({"transformer-decoder-autoreg": "rnn", "dec-cell": "gru"}, "dec-cell is 'gru'; a Transformer may only"),
         ({"transformer-postprocess": "dnh"}, "transformer-postprocess 'nh'"),
         ({"dim-emb": 0}, "dim-emb is '0'; expected a whole number above 0"),
         ({"transformer-heads": 5}, "num_heads is 5; expected a divisor"),

@@ -218,7 +218,6 @@ def test_every_wrong_field_is_named_at_once() -> None:
         ({"attention": "dot", "bridge": "zero", "decoder_hidden_size": 5}, "attention 'dot' needs"),
         ({"attention": "additive"}, "attention_size is None; attention 'additive' needs a size"),
         ({"attention_size": 4}, "attention_size is 4; attention 'general' needs none"),
-        ({"attention": "none"}, "input_feeding is true; it needs an attention"),
         ({"eos_token_id": 13}, "eos_token_id is 13; expected an id below target_vocab_size = 13"),
         ({"encoder_num_layers": 10**6}, "encoder_num_layers is 1000000; expected a whole number from 1 to 1024"),
         ({"encoder_hidden_size": 6.0}, "encoder_hidden_size is 6.0; expected a whole number"),

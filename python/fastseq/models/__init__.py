@@ -3,6 +3,7 @@
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
 from fastseq.models.decoder import DecoderModel
+from fastseq.models.deep_recurrent import DeepRecurrentSeq2SeqConfig
 from fastseq.models.encoder import EncoderModel
 from fastseq.models.ensemble import Ensemble
 from fastseq.models.folder import load_model, save_model
@@ -16,6 +17,7 @@ from fastseq.models.transformer import TransformerSeq2SeqConfig
 __all__ = [
     "DecoderConfig",
     "DecoderModel",
+    "DeepRecurrentSeq2SeqConfig",
     "EncoderConfig",
     "EncoderDecoderConfig",
     "EncoderModel",

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from fastseq import _backend, _checks
 from fastseq.models.ragged import Floats, Offsets, ragged
-from fastseq.models.recurrent_stack import RecurrentStack, RecurrentStackConfig
-from fastseq.models.tensors import check_tensors
-from fastseq.text import WordTokenizer
+from fastseq.models.recurrent_stack import RecurrentStackConfig, RecurrentTextModel
 
 __all__ = ["RecurrentClassifier", "RecurrentClassifierConfig"]
 
@@ -97,7 +92,7 @@ class RecurrentClassifierConfig(RecurrentStackConfig):
         return shapes
 
 
-class RecurrentClassifier:
+class RecurrentClassifier(RecurrentTextModel[RecurrentClassifierConfig]):
     """A sentence classifier with its weights.
 
     `load_model` makes one from a folder. The logits of a sentence do not depend on the others of its batch.
@@ -133,53 +128,9 @@ class RecurrentClassifier:
 
     task = "text-classification"
 
-    def __init__(
-        self,
-        config: RecurrentClassifierConfig,
-        tensors: Mapping[str, Any],
-        tokenizer: WordTokenizer | None = None,
-        backend: str | None = None,
-        folder: Path | None = None,
-        compute_type: str = "float32",
-    ) -> None:
-        self.folder = folder
-        self._config = config
-        self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
-        self._tokenizer = tokenizer
-        self._backend = _backend.active_name() if backend is None else backend
-        arrays = check_tensors(config, tensors)
-        self._functions = _backend.get(self._backend)
-        self._stack = RecurrentStack(config, arrays, self._backend, compute_type)
-        self._output = self._functions.Linear(arrays["output.weight"], arrays["output.bias"], compute_type)
+    def _prepare(self, arrays: dict[str, Any]) -> None:
+        self._output = self._functions.Linear(arrays["output.weight"], arrays["output.bias"], self._compute_type)
         self._attention = {name: array for name, array in arrays.items() if name.startswith("attention.")}
-
-    @property
-    def config(self) -> RecurrentClassifierConfig:
-        """Sizes and kinds of the parts."""
-        return self._config
-
-    @property
-    def tokenizer(self) -> WordTokenizer:
-        """What the ids mean.
-
-        Raises
-        ------
-        ValueError
-            If the model came without one.
-        """
-        if self._tokenizer is None:
-            raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
-        return self._tokenizer
-
-    @property
-    def compute_type(self) -> str:
-        """What the weights of dense and recurrent layers are computed in."""
-        return self._compute_type
-
-    @property
-    def backend(self) -> str:
-        """Where it runs: "native" or "numpy"."""
-        return self._backend
 
     def encode(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
         """Return the last layer's states of each sentence, (T, memory_size).
@@ -280,6 +231,3 @@ class RecurrentClassifier:
             None,
         )
         return context[0, 0], weights[0, 0]
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"

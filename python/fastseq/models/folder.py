@@ -12,6 +12,7 @@ from fastseq import _checks
 from fastseq.models.bound import BoundTensors
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
 from fastseq.models.config import ModelConfig, Seq2SeqConfig
+from fastseq.models.deep_recurrent import DeepRecurrentSeq2SeqConfig
 from fastseq.models.foreign import FOREIGN
 from fastseq.models.hub import model_folder
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
@@ -31,6 +32,7 @@ FORMAT, FORMAT_VERSION = "fastseq", 1
 CONFIG_FILE, TENSOR_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocab.json"
 _MODELS: dict[type[ModelConfig], Any] = {
     RecurrentSeq2SeqConfig: Seq2SeqModel,
+    DeepRecurrentSeq2SeqConfig: Seq2SeqModel,
     TransformerSeq2SeqConfig: Seq2SeqModel,
     RecurrentClassifierConfig: RecurrentClassifier,
     RecurrentLanguageModelConfig: RecurrentLanguageModel,
@@ -48,8 +50,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     path : str or path
         A folder with `config.json` and weights in a form that `fastseq.weights.read_weights` reads. Of a published
         model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text. Or a
-        file: a `.pt` checkpoint of OpenNMT-py, an `.npz` of Marian. Or a name on the Hugging Face hub, "owner/name",
-        with the extra `text`.
+        file: a `.pt` checkpoint of OpenNMT-py or fairseq, an `.npz` of Marian. Or a name on the Hugging Face hub,
+        "owner/name", with the extra `text`.
     compute_type : {"float32", "bfloat16", "int8"}
         What the weights of dense and recurrent layers are computed in; all else is float32. Weights stored as float16
         or bfloat16 are widened, which is exact; float64 is rounded; int8 weights with scales are taken as they are.

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq import _backend, _checks
+from fastseq import _backend
 from fastseq.models.ragged import Floats, Offsets, ragged
-from fastseq.models.recurrent_stack import RecurrentStack, RecurrentStackConfig
-from fastseq.models.tensors import check_tensors
+from fastseq.models.recurrent_stack import RecurrentStackConfig, RecurrentTextModel
 from fastseq.search import Generation, TargetScores, beam_search
-from fastseq.text import WordTokenizer
 
 __all__ = ["RecurrentLanguageModel", "RecurrentLanguageModelConfig"]
 
@@ -79,7 +75,7 @@ class RecurrentLanguageModelConfig(RecurrentStackConfig):
         return shapes
 
 
-class RecurrentLanguageModel:
+class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
     """A language model with its weights.
 
     `load_model` makes one from a folder. The score of a text does not depend on the others of its batch.
@@ -118,54 +114,9 @@ class RecurrentLanguageModel:
 
     task = "text-generation"
 
-    def __init__(
-        self,
-        config: RecurrentLanguageModelConfig,
-        tensors: Mapping[str, Any],
-        tokenizer: WordTokenizer | None = None,
-        backend: str | None = None,
-        folder: Path | None = None,
-        compute_type: str = "float32",
-    ) -> None:
-        self.folder = folder
-        self._config = config
-        self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
-        self._tokenizer = tokenizer
-        self._backend = _backend.active_name() if backend is None else backend
-        arrays = check_tensors(config, tensors)
-        functions = _backend.get(self._backend)
-        self._log_softmax = functions.log_softmax
-        self._stack = RecurrentStack(config, arrays, self._backend, compute_type)
-        weight = arrays["embedding.weight" if config.tie_output else "output.weight"]
-        self._output = functions.Linear(weight, arrays["output.bias"], compute_type)
-
-    @property
-    def config(self) -> RecurrentLanguageModelConfig:
-        """Sizes and kinds of the parts."""
-        return self._config
-
-    @property
-    def tokenizer(self) -> WordTokenizer:
-        """What the ids mean.
-
-        Raises
-        ------
-        ValueError
-            If the model came without one.
-        """
-        if self._tokenizer is None:
-            raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
-        return self._tokenizer
-
-    @property
-    def compute_type(self) -> str:
-        """What the weights of dense and recurrent layers are computed in."""
-        return self._compute_type
-
-    @property
-    def backend(self) -> str:
-        """Where it runs: "native" or "numpy"."""
-        return self._backend
+    def _prepare(self, arrays: dict[str, Any]) -> None:
+        weight = arrays["embedding.weight" if self._config.tie_output else "output.weight"]
+        self._output = self._functions.Linear(weight, arrays["output.bias"], self._compute_type)
 
     def logits(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
         """Return the logits after each token of each text.
@@ -222,7 +173,7 @@ class RecurrentLanguageModel:
         chosen = np.empty(len(read), np.float32)
         for begin in range(0, len(read), _BLOCK_ROWS):
             rows = slice(begin, begin + _BLOCK_ROWS)
-            log_probs = self._log_softmax(self._output.forward(output[rows]))
+            log_probs = self._functions.log_softmax(self._output.forward(output[rows]))
             chosen[rows] = np.take_along_axis(log_probs, said[rows, None], axis=1)[:, 0]
         return TargetScores.from_flat(chosen, offsets, length_penalty)
 
@@ -274,9 +225,6 @@ class RecurrentLanguageModel:
         output, h, c = self._stack.forward(tokens, np.arange(len(tokens) + 1), *states)
         after = {"h": h.swapaxes(0, 1)} | ({} if c is None else {"c": c.swapaxes(0, 1)})
         return self._output.forward(output), after
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
 
 
 def _split(rows: NDArray[Any], offsets: Offsets) -> list[NDArray[Any]]:

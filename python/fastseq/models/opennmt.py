@@ -6,7 +6,6 @@ OpenNMT-py. A checkpoint of version 3 has `model`, `generator`, `opt` and, as pl
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseq.models.named_tensors import NamedTensors
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
 from fastseq.text import Vocabulary
-from fastseq.weights.checkpoint import Checkpoint, open_checkpoint
+from fastseq.weights.checkpoint import Checkpoint
 from fastseq.weights.stored import read_floats
 
 __all__ = ["read_opennmt"]
@@ -44,12 +44,12 @@ _SUPPORTED: dict[str, tuple[Any, ...]] = {
 _EMBEDDING = "make_embedding.emb_luts.0.weight"
 
 
-def read_opennmt(path: str | os.PathLike[str]) -> tuple[RecurrentSeq2SeqConfig, _Tensors, Vocabulary]:
+def read_opennmt(checkpoint: Checkpoint) -> tuple[RecurrentSeq2SeqConfig, _Tensors, Vocabulary]:
     """Read a checkpoint of OpenNMT-py with recurrent encoder and decoder.
 
     Parameters
     ----------
-    path : str or path
+    checkpoint : Checkpoint
 
     Returns
     -------
@@ -58,21 +58,9 @@ def read_opennmt(path: str | os.PathLike[str]) -> tuple[RecurrentSeq2SeqConfig, 
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
     ValueError
-        If the file is damaged or something else, tensors are missing, or options are not supported; the message names
-        all of them.
+        If tensors are missing or damaged, or options are not supported; the message names all of them.
     """
-    checkpoint = open_checkpoint(path)
-    try:
-        return _convert(checkpoint)
-    except ValueError as error:
-        text = str(error)
-        raise ValueError(text if text.startswith(checkpoint.path) else f"{checkpoint.path}: {text}") from None
-
-
-def _convert(checkpoint: Checkpoint) -> tuple[RecurrentSeq2SeqConfig, _Tensors, Vocabulary]:
     options = checkpoint.options("opt")
     wrong = [
         f"{name} is {repr(options[name])[:60]}"
@@ -85,7 +73,7 @@ def _convert(checkpoint: Checkpoint) -> tuple[RecurrentSeq2SeqConfig, _Tensors, 
     stored = checkpoint.tensors("model") | {f"generator.{k}": v for k, v in checkpoint.tensors("generator").items()}
     # Version 2 has the linear layer of the generator in a sequence.
     stored = {re.sub(r"^generator\.0\.", "generator.", name): tensor for name, tensor in stored.items()}
-    tensors = _Reader(read_floats(checkpoint.path, stored))
+    tensors = NamedTensors(read_floats(checkpoint.path, stored))
     config, renamed = _rename(tensors, options, source, target)
     tensors.finish()
     return config, renamed, Vocabulary(source, target, unit="token")
@@ -101,34 +89,8 @@ def _vocabularies(checkpoint: Checkpoint) -> tuple[list[str], list[str]]:
     return found[0], found[1]  # type: ignore[return-value]
 
 
-class _Reader:
-    """Takes tensors by name; what is missing is named at the end, all at once, and what nobody took as well."""
-
-    def __init__(self, tensors: _Tensors) -> None:
-        self.tensors = tensors
-        self.left = set(tensors)
-        self.missing: list[str] = []
-
-    def __call__(self, name: str) -> NDArray[np.float32]:
-        self.left.discard(name)
-        if name not in self.tensors:
-            self.missing.append(name)
-            return np.zeros((1, 1), np.float32)
-        return self.tensors[name]
-
-    def layers(self, pattern: str) -> int:
-        """Return how many layers have a tensor, counted from 0."""
-        return next(i for i in range(len(self.tensors) + 1) if pattern.format(i) not in self.tensors)
-
-    def finish(self) -> None:
-        problems = [f"tensor {name} is missing" for name in self.missing]
-        problems += [f"tensor {name} is not expected" for name in sorted(self.left)]
-        if problems:
-            raise ValueError("; ".join(problems[:50]))
-
-
 def _rename(
-    tensors: _Reader, options: Mapping[str, Any], source: list[str], target: list[str]
+    tensors: NamedTensors, options: Mapping[str, Any], source: list[str], target: list[str]
 ) -> tuple[RecurrentSeq2SeqConfig, _Tensors]:
     feeding = bool(options.get("input_feed", 1)) or options.get("decoder_type") == "ifrnn"
     attention = _ATTENTIONS[options.get("global_attention", "general")]
@@ -173,7 +135,7 @@ def _rename(
     return config, renamed
 
 
-def _attention(tensors: _Reader, kind: str, hidden: int) -> _Tensors:
+def _attention(tensors: NamedTensors, kind: str, hidden: int) -> _Tensors:
     """The tensors of the attention. Only "mlp" has a bias in its last layer, and no tanh behind it."""
     if kind == "none":
         return {}

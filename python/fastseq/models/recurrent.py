@@ -23,15 +23,15 @@ class RecurrentSeq2SeqConfig(Seq2SeqConfig):
     encoder_hidden_size, encoder_num_layers : int
     encoder_bidirectional : bool
     decoder_hidden_size, decoder_num_layers : int
-    bridge : {"copy", "dense", "zero"}
-        What decoder layer l starts from. "copy": the last states of encoder layer l, [forward; reverse]; "dense":
-        tanh(W [forward; reverse] + b); "zero": zeros.
+    bridge : {"copy", "linear", "dense", "zero"}
+        What decoder layer l starts from. "copy": the last states of encoder layer l, [forward; reverse]; "linear":
+        W [forward; reverse] + b; "dense": the tanh of that; "zero": zeros.
     attention : {"none", "additive", "dot", "general"}
         Bahdanau et al. (2015), or Luong et al. (2015) without and with a matrix.
     attention_size : int, optional
         Width of the hidden layer of additive attention.
     input_feeding : bool
-        Whether the decoder also reads its previous attentional state.
+        Whether the decoder also reads its previous attentional state, or without attention its top state.
     combine_activation : {"tanh", "none"}, default "tanh"
         Of the attentional state, W [context; hidden] + b.
 
@@ -62,7 +62,7 @@ class RecurrentSeq2SeqConfig(Seq2SeqConfig):
     encoder_bidirectional: bool
     decoder_hidden_size: int
     decoder_num_layers: int
-    bridge: Literal["copy", "dense", "zero"]
+    bridge: Literal["copy", "linear", "dense", "zero"]
     attention: Literal["none", "additive", "dot", "general"]
     attention_size: int | None = None
     input_feeding: bool = False
@@ -83,8 +83,6 @@ class RecurrentSeq2SeqConfig(Seq2SeqConfig):
         if (self.attention == "additive") != (self.attention_size is not None):
             wanted = "a size" if self.attention == "additive" else "none"
             problems.append(f"attention_size is {self.attention_size}; attention {self.attention!r} needs {wanted}")
-        if self.input_feeding and self.attention == "none":
-            problems.append("input_feeding is true; it needs an attention")
         return problems
 
     @property
@@ -112,7 +110,7 @@ class RecurrentSeq2SeqConfig(Seq2SeqConfig):
         for layer in range(self.decoder_num_layers):
             shapes |= self._layer_shapes(f"decoder.rnn.{{}}_l{layer}", hidden if layer else first, hidden)
             for kind in ("h", "c") if self.cell == "lstm" else ("h",):
-                if self.bridge == "dense":
+                if self.bridge in ("linear", "dense"):
                     shapes[f"bridge.{kind}.{layer}.weight"] = (hidden, memory)
                     shapes[f"bridge.{kind}.{layer}.bias"] = (hidden,)
         if self.attention == "general":

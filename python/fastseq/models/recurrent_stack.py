@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
-from fastseq import _backend
+from fastseq import _backend, _checks
 from fastseq.models.config import ModelConfig
 from fastseq.models.ragged import Floats, Ids, Offsets
+from fastseq.models.tensors import check_tensors
+from fastseq.text import WordTokenizer
 
-__all__ = ["RecurrentStack", "RecurrentStackConfig"]
+__all__ = ["RecurrentStack", "RecurrentStackConfig", "RecurrentTextModel"]
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 _KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -103,3 +106,79 @@ class RecurrentStack:
         embedded = self._functions.embedding(ids.astype(np.int64), self._embedding)
         output, h_n, c_n = self._rnn.forward(embedded, offsets, h0, c0)
         return output, h_n, c_n
+
+
+_Config = TypeVar("_Config", bound=RecurrentStackConfig)
+
+
+class RecurrentTextModel(Generic[_Config]):
+    """A stack with an output layer on it, and what its ids mean.
+
+    Parameters
+    ----------
+    config : RecurrentStackConfig
+    tensors : mapping of str to float32 array
+        Named and shaped as ``config.tensor_shapes()`` says.
+    tokenizer : WordTokenizer, optional
+        What the ids mean.
+    backend : {"native", "numpy"}, optional
+        The active one by default.
+    folder : Path, optional
+        Where it was loaded from: what reads text finds the vocabulary there.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
+    """
+
+    def __init__(
+        self,
+        config: _Config,
+        tensors: Mapping[str, Any],
+        tokenizer: WordTokenizer | None = None,
+        backend: str | None = None,
+        folder: Path | None = None,
+        compute_type: str = "float32",
+    ) -> None:
+        self.folder = folder
+        self._config = config
+        self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
+        self._tokenizer = tokenizer
+        self._backend = _backend.active_name() if backend is None else backend
+        arrays = check_tensors(config, tensors)
+        self._functions = _backend.get(self._backend)
+        self._stack = RecurrentStack(config, arrays, self._backend, compute_type)
+        self._prepare(arrays)
+
+    def _prepare(self, arrays: dict[str, Any]) -> None:
+        """Pack the layers behind the stack."""
+        raise NotImplementedError
+
+    @property
+    def config(self) -> _Config:
+        """Sizes and kinds of the parts."""
+        return self._config
+
+    @property
+    def tokenizer(self) -> WordTokenizer:
+        """What the ids mean.
+
+        Raises
+        ------
+        ValueError
+            If the model came without one.
+        """
+        if self._tokenizer is None:
+            raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
+        return self._tokenizer
+
+    @property
+    def compute_type(self) -> str:
+        """What the weights of dense and recurrent layers are computed in."""
+        return self._compute_type
+
+    @property
+    def backend(self) -> str:
+        """Where it runs: "native" or "numpy"."""
+        return self._backend
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"

@@ -49,6 +49,8 @@ class StackConfig:
         M: scores get a bias for the distance key - query from -M to M; what is farther gets that of the end.
     attention_scale : float
     cross_attention : bool, default False
+    ssru : bool, default False
+        In decoders with cross-attention: SSRU cells (Kim et al., 2019) in place of self-attention.
 
     Examples
     --------
@@ -82,6 +84,7 @@ class StackConfig:
     relative_positions: int = 0
     attention_scale: float
     cross_attention: bool = False
+    ssru: bool = False
 
     def options(self) -> dict[str, Any]:
         """Return what the backends read."""
@@ -91,7 +94,8 @@ class StackConfig:
     @property
     def attentions(self) -> tuple[str, ...]:
         """Names of the attention parts of a layer."""
-        return ("self_attn", "multihead_attn") if self.cross_attention else ("self_attn",)
+        first = () if self.ssru else ("self_attn",)
+        return (*first, "multihead_attn") if self.cross_attention else first
 
     def tensor_shapes(self, part: str, embedding: bool = True) -> Shapes:
         """Return the shape of every tensor of the stack, whose names begin with `part`."""
@@ -120,6 +124,8 @@ class StackConfig:
         for attention in self.attentions:
             dense[f"{name}.{attention}.in_proj_"] = (3 * inner, hidden)
             dense[f"{name}.{attention}.out_proj."] = (hidden, inner)
+        if self.ssru:
+            dense[f"{name}.ssru."] = (2 * hidden, hidden)
         for linear in ("gate", "linear1") if self.gated else ("linear1",):
             dense[f"{name}.{linear}."] = (self.intermediate_size, hidden)
         dense[f"{name}.linear2."] = (hidden, self.intermediate_size)
@@ -128,7 +134,7 @@ class StackConfig:
             shapes[f"{start}weight"] = shape
             if self.bias:
                 shapes[f"{start}bias"] = shape[:1]
-        for norm in range(1, len(self.attentions) + 2):  # one for each attention, one for the feed-forward part
+        for norm in range(1, 4 if self.cross_attention else 3):  # one for each part
             shapes |= self._norm(f"{name}.norm{norm}", hidden)
         return shapes
 

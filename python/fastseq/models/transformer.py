@@ -34,6 +34,8 @@ class TransformerSeq2SeqConfig(Seq2SeqConfig):
     tie_output : bool
         Whether the output layer's weight is the decoder's embedding.
     layer_norm_eps : float, default 1e-5
+    decoder_history : {"attention", "ssru"}, default "attention"
+        How the decoder knows what it has read: self-attention, or SSRU cells (Kim et al., 2019).
 
     Raises
     ------
@@ -65,6 +67,7 @@ class TransformerSeq2SeqConfig(Seq2SeqConfig):
     scale_embedding: bool
     tie_output: bool
     layer_norm_eps: float = 1e-5
+    decoder_history: Literal["attention", "ssru"] = "attention"
 
     def _disagreements(self) -> list[str]:
         problems = super()._disagreements()
@@ -119,6 +122,7 @@ class TransformerSeq2SeqConfig(Seq2SeqConfig):
             max_positions=self.max_positions or 0,
             attention_scale=head_size**-0.5,
             cross_attention=not is_encoder,
+            ssru=not is_encoder and self.decoder_history == "ssru",
         )
 
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -9,6 +9,7 @@ from fastseq.reference.attention import additive_attention, multiplicative_atten
 from fastseq.reference.linear import Linear, embedding, linear
 from fastseq.reference.models import (
     Decoding,
+    DeepRecurrentSeq2Seq,
     Ensemble,
     RecurrentSeq2Seq,
     TransformerEncoder,
@@ -26,6 +27,7 @@ __all__ = [
     "BeamSearch",
     "ConstrainedBeamSearch",
     "Decoding",
+    "DeepRecurrentSeq2Seq",
     "Ensemble",
     "GreedySearch",
     "Linear",

@@ -39,7 +39,7 @@ class KerasModel(Module):
         lengths : (B,) array_like of int, optional
             The same for steps that count from the first on.
         **options
-            Of a single layer: `initial_state`, `return_attention_scores`.
+            Of a single layer: `initial_state`, `return_attention_scores`, `use_causal_mask`.
 
         Returns
         -------

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastseq import functional
 from fastseq._checks import Floats
-from fastseq.nn.keras.source import LayerSource, UnsupportedError
+from fastseq.nn.keras.source import LayerSource
 from fastseq.nn.keras.values import Mask, Value
 from fastseq.nn.module import Module
 
@@ -45,18 +45,25 @@ class Attention(Module):
         """Context (B, Q, D) and, if asked, weights (B, Q, S), of [query, value] or [query, value, key]."""
         if not isinstance(values, (list, tuple)) or len(values) not in (2, 3):
             raise ValueError(f"layer {self.name!r} ({self.kind}) reads [query, value] or [query, value, key]")
-        if use_causal_mask:
-            raise UnsupportedError(
-                f"layer {self.name!r} ({self.kind}) is called with use_causal_mask, which is not supported"
-            )
         query, value = values[0], values[1]
         key = values[2] if len(values) == 3 else value
         masks = [v.mask for v in (query, value)] if mask is None else list(mask)[:2]
-        context, weights = self._attend(query.floats(), key.floats(), value.floats(), masks[1])
+        attend = self._attend_causally if use_causal_mask else self._attend
+        context, weights = attend(query.floats(), key.floats(), value.floats(), masks[1])
         if masks[0] is not None:
             context = np.where(masks[0][:, :, None], context, np.float32(0))
         result = Value(context, masks[0])
         return (result, Value(weights)) if return_attention_scores else (result,)
+
+    def _attend_causally(self, query: Floats, key: Floats, value: Floats, mask: Mask) -> tuple[Floats, Floats]:
+        """The same where query i sees the keys up to i: each query is a batch row with a mask of its own."""
+        batch, queries, keys = *query.shape[:2], key.shape[1]
+        seen = np.tril(np.ones((queries, keys), np.bool_))[None]
+        seen = np.broadcast_to(seen if mask is None else seen & mask[:, None], (batch, queries, keys))
+        key, value = (np.repeat(array, queries, axis=0) for array in (key, value))
+        one = query.reshape(batch * queries, 1, query.shape[2])
+        context, weights = self._attend(one, key, value, seen.reshape(batch * queries, keys))
+        return context.reshape(batch, queries, -1), weights.reshape(batch, queries, keys)
 
     def _attend(self, query: Floats, key: Floats, value: Floats, mask: Mask) -> tuple[Floats, Floats]:
         lengths = order = None

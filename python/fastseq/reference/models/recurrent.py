@@ -93,18 +93,13 @@ class RecurrentSeq2Seq(Seq2Seq[RecurrentState]):
         joined = states.reshape(layers, -1, *states.shape[1:]).swapaxes(1, 2).reshape(layers, batch, -1)
         if self.config["bridge"] == "copy":
             return list(joined[: len(self.decoder)])
-        if self.config["bridge"] == "dense":
-            return [
-                np.tanh(
-                    linear(
-                        joined[layer],
-                        self.tensors[f"bridge.{kind}.{layer}.weight"],
-                        self.tensors[f"bridge.{kind}.{layer}.bias"],
-                    )
-                )
-                for layer in range(len(self.decoder))
-            ]
-        return [np.zeros((batch, self.config["decoder_hidden_size"]), self.dtype) for _ in self.decoder]
+        if self.config["bridge"] == "zero":
+            return [np.zeros((batch, self.config["decoder_hidden_size"]), self.dtype) for _ in self.decoder]
+        projected = [
+            linear(joined[i], *(self.tensors[f"bridge.{kind}.{i}.{name}"] for name in ("weight", "bias")))
+            for i in range(len(self.decoder))
+        ]
+        return [np.tanh(state) for state in projected] if self.config["bridge"] == "dense" else projected
 
     def advance(
         self, target: Array, state: RecurrentState, return_attention: bool = False

@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq.reference.activations import gelu, relu, silu, tanh
+from fastseq.reference.activations import gelu, relu, sigmoid, silu, tanh
 from fastseq.reference.attention import scaled_dot_product_attention
 from fastseq.reference.linear import embedding, linear
 from fastseq.reference.norm import layer_norm, rms_norm
 from fastseq.reference.softmax import softmax
 
-__all__ = ["ACTIVATIONS", "KeysValues", "Stack", "by_rows"]
+__all__ = ["ACTIVATIONS", "KeysValues", "Past", "Stack", "by_rows"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -38,9 +38,29 @@ class KeysValues:
     keys: Array
     values: Array
 
+    @property
+    def length(self) -> int:
+        """Number of keys."""
+        return int(self.keys.shape[2])
+
     def select(self, rows: Array) -> KeysValues:
         """Return those of the given rows."""
         return KeysValues(self.keys[rows], self.values[rows])
+
+
+@dataclass
+class SsruState:
+    """The cells of an SSRU (r, H) after `length` tokens."""
+
+    cells: Array
+    length: int
+
+    def select(self, rows: Array) -> SsruState:
+        """Return those of the given rows."""
+        return SsruState(self.cells[rows], self.length)
+
+
+Past: TypeAlias = KeysValues | SsruState  # what a layer knows of the tokens it has read
 
 
 class Stack:
@@ -70,8 +90,12 @@ class Stack:
         """Read whole sequences: ids (b, T) to hidden states (b, T, hidden)."""
         return self.advance(ids, self.no_past(len(ids)), None, is_causal=is_causal, token_types=token_types)[0]
 
-    def no_past(self, rows: int) -> list[KeysValues]:
+    def no_past(self, rows: int) -> list[Past]:
         """Return what the layers know before the first token."""
+        if self.config["ssru"]:
+            return [
+                SsruState(np.zeros((rows, self.config["hidden_size"]), self.dtype), 0) for _ in self.config["layers"]
+            ]
         nothing = np.empty((rows, self.heads, 0, self.head_size), self.dtype)
         return [KeysValues(nothing, nothing) for _ in self.config["layers"]]
 
@@ -82,34 +106,39 @@ class Stack:
     def advance(
         self,
         ids: Array,
-        past: list[KeysValues],
+        past: list[Past],
         cross: list[KeysValues] | None,
         *,
         is_causal: bool,
         token_types: Array | None = None,
         return_attention: bool = False,
-    ) -> tuple[Array, list[KeysValues], Array | None]:
+    ) -> tuple[Array, list[Past], Array | None]:
         """Read ids (r, T) after a past: one of them, or many if there is no past or they all see each other.
 
         Returns hidden states (r, T, hidden), the past with these tokens, and the weights (r, T, S) of the last layer on
         the encoder's output, if asked.
         """
-        first = past[0].keys.shape[2] if past else 0
+        first = past[0].length if past else 0
         x = self._embed(ids, first, token_types)
         mask = self._mask(first, ids.shape[1], is_causal)
-        extended: list[KeysValues] = []
+        extended: list[Past] = []
         weights = None
         for i, (layer, before) in enumerate(zip(self.config["layers"], past, strict=True)):
             name = f"{self.part}.layers.{layer}"
             on = cross[i] if cross is not None else None
 
-            def self_attention(y: Array, name: str = name, before: KeysValues = before) -> Array:
+            def self_part(y: Array, name: str = name, before: Past = before) -> Array:
+                if isinstance(before, SsruState):
+                    output, after = self._ssru(f"{name}.ssru", y, before)
+                    extended.append(after)
+                    return output
                 new = self._keys_values(f"{name}.self_attn", y)
                 keys = np.concatenate((before.keys, new.keys), axis=2)
-                extended.append(KeysValues(keys, np.concatenate((before.values, new.values), axis=2)))
-                return self._attend(f"{name}.self_attn", y, extended[-1], mask)
+                seen = KeysValues(keys, np.concatenate((before.values, new.values), axis=2))
+                extended.append(seen)
+                return self._attend(f"{name}.self_attn", y, seen, mask)
 
-            x = self._residual(f"{name}.norm1", x, self_attention)
+            x = self._residual(f"{name}.norm1", x, self_part)
             if on is not None:
                 if return_attention and i == len(past) - 1:
                     y = self._norm(f"{name}.norm2", x) if self.config["norm_first"] else x
@@ -154,6 +183,15 @@ class Stack:
 
     def _dense(self, name: str, x: Array) -> Array:
         return by_rows(linear, x, self.tensors[f"{name}.weight"], self.tensors.get(f"{name}.bias"))
+
+    def _ssru(self, name: str, x: Array, state: SsruState) -> tuple[Array, SsruState]:
+        """Read x (r, T, H) step by step: c' = f c + (1 - f) W x with f = sigmoid(W_f x + b_f), output max(c', 0)."""
+        gates, cells, output = self._dense(name, x), state.cells, np.empty_like(x)
+        for t in range(x.shape[1]):
+            new, forget = np.split(gates[:, t], 2, axis=1)
+            cells = new + sigmoid(forget) * (cells - new)
+            output[:, t] = np.maximum(cells, 0)
+        return output, SsruState(cells, state.length + x.shape[1])
 
     def _feed_forward(self, name: str, x: Array) -> Array:
         def activate(y: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from fastseq.reference.linear import linear
 from fastseq.reference.models.ragged import groups, positions
 from fastseq.reference.models.seq2seq import Array, Seq2Seq
-from fastseq.reference.models.stack import ACTIVATIONS, KeysValues, Stack, by_rows
+from fastseq.reference.models.stack import ACTIVATIONS, KeysValues, Past, Stack, by_rows
 from fastseq.reference.quantize import narrow_tensors, widen
 
 __all__ = ["TransformerEncoder", "TransformerLanguageModel", "TransformerSeq2Seq"]
@@ -25,7 +25,7 @@ class TransformerState:
 
     memory: Array  # (r, S, hidden)
     cross: list[KeysValues] | None  # a layer each, of the memory
-    past: list[KeysValues]  # a layer each, of the tokens read so far
+    past: list[Past]  # a layer each, of the tokens read so far
     first: Array | None = None  # (r,): what the next step reads in place of a start token
 
     def select(self, rows: Array) -> TransformerState:
