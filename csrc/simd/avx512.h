@@ -92,7 +92,7 @@ inline F32 exp2i(F32 n) {
 
 /// The lower nine bits of each lane as the sign and the exponent of a float.
 inline F32 low_bits_to_exponent(F32 a) {
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a.v), 23))};
+  return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, _mm512_castps_si512(a.v), 23))};
 }
 
 }  // namespace
