@@ -1,5 +1,7 @@
 // log_softmax_topk: the k best log-probabilities of each row.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "arrays.h"
@@ -70,6 +72,37 @@ TEST(topk_of_rising_falling_and_tied_rows) {
     check_row(tied, k, 0.0f, "tied");
     check_row(equal, k, 0.0f, "equal");
   }
+}
+
+TEST(topk_normalizers_are_the_maximum_and_the_log_of_the_sum) {
+  for (const float scale : {0.1f, 3.0f, 40.0f}) {
+    for (const int64_t size : {1, 63, 64, 65, 1000, 20000}) {
+      const Floats row = random_floats(size, static_cast<uint64_t>(size), -scale, scale);
+      const double largest = *std::max_element(row.begin(), row.end());
+      double sum = 0.0;
+      for (const float x : row) sum += std::exp(x - largest);
+      // A term is within 3e-7 of itself, a chain of size / 16 sums adds half an ulp each; the log is within 2 ulp.
+      const double log_sum = std::log(sum);
+      const double bound = 3e-7 + (static_cast<double>(size) / 16.0 + 2.0) * 0x1p-24 + 2.5e-7 * log_sum;
+      for_each_isa([&](const KernelTable& table) {
+        float value, normalizers[2];
+        int64_t index;
+        table.log_softmax_topk(row.data(), 1, size, size, 1, nullptr, &value, &index, normalizers);
+        CHECK_EQ(static_cast<double>(normalizers[0]), largest);
+        CHECK(std::fabs(static_cast<double>(normalizers[1]) - log_sum) <= bound);
+      });
+    }
+  }
+}
+
+TEST(topk_of_few_finite_entries_takes_masked_ones_after_them) {
+  Floats row(200, -kInf);
+  row[150] = -3.0f;
+  row[199] = -2.0f;
+  for (const int64_t k : {1, 2, 3, 70, 200}) check_row(row, k, 0.0f, "two finite");
+  Floats lowest(200, -std::numeric_limits<float>::max());
+  lowest[70] = 0.0f;
+  for (const int64_t k : {1, 2, 64, 65}) check_row(lowest, k, 0.0f, "lowest");
 }
 
 TEST(topk_with_masked_entries) {

@@ -149,7 +149,8 @@ def test_prefix(backend, subjects, length_penalty, coverage_penalty):
         assert_same(subject.ours(PREFIXES, num_beams=num_beams, num_return_sequences=num_beams, **options), theirs)
 
 
-@pytest.mark.parametrize("prefix", [None, PREFIXES], ids=["from the start", "after a prefix"])
+# Of longer prefixes their decoder reads all tokens but the last in one call, and its scores are then others.
+@pytest.mark.parametrize("prefix", [None, [[7], [4], [6]]], ids=["from the start", "after a prefix"])
 @pytest.mark.parametrize("num_beams", [2, 4])
 def test_alternatives(backend, subjects, prefix, num_beams):
     # Their first tokens never end, and their probabilities are normalised again without the end token.

@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 from search_models import BACKENDS, EOS, START, PrefixModel, answers, scores
-from tiny_models import random_model, recurrent_config, transformer_config
 
 import fastseq
+from tiny_models import random_model, recurrent_config, transformer_config
 
 SOURCE_LENGTH = 4
 
@@ -139,12 +139,12 @@ def test_built_in_models_and_both_backends_agree(config, num_beams):
 
 def test_a_model_without_attention_refuses_it(backend):
     model = random_model(recurrent_config(attention="none", input_feeding=False), backend)
-    with pytest.raises(ValueError, match="coverage_penalty is 0.5; this model has no attention"):
+    with pytest.raises(ValueError, match=r"coverage_penalty is 0\.5; this model has no attention"):
         model.generate([[3, 4]], coverage_penalty=0.5)
 
 
 def test_what_is_refused(backend):
-    with pytest.raises(ValueError, match="coverage_penalty is -1.0; expected a finite number of at least 0"):
+    with pytest.raises(ValueError, match=r"coverage_penalty is -1\.0; expected a finite number of at least 0"):
         fastseq.GenerationConfig(coverage_penalty=-1)
     plain = PrefixModel(6, seed=0)
     with pytest.raises(TypeError, match="coverage_penalty is asked for; expected step to return"):

@@ -135,7 +135,7 @@ class BeamSearch(Search):
         group.pool = pooled(group.pool, Answer(tokens, score, finished, last), self._group_size)
 
     def _only_best_may_end(self, sentence: int) -> bool:
-        """CTranslate2's rule for the first step after a prefix: end tokens are no candidates unless they are the best."""
+        """CTranslate2's rule for the first step after a prefix: an end token that is not the best is no candidate."""
         options = self._options
         given = bool(self._prefixes[sentence]) and self._is_first(sentence)
         return bool(given and options["preset"] == "ct2" and not options["return_alternatives"])

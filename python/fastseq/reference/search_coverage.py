@@ -43,8 +43,8 @@ class Coverage:
 
     def penalty(self, row: int) -> np.float32:
         """Of a row of the last step that was read; 0 if nothing is wanted or read."""
-        if not self.wanted or self._sums is None:
-            return np.float32(0.0)
-        covered = np.minimum(self._sums[row], np.float32(1.0))
-        penalty: np.float32 = self._beta * np.log(covered[covered > 0.0]).sum(dtype=np.float32)
+        penalty: np.float32 = np.float32(0.0)
+        if self.wanted and self._sums is not None:
+            covered = np.minimum(self._sums[row], np.float32(1.0))
+            penalty = self._beta * np.log(covered[covered > 0.0]).sum(dtype=np.float32)
         return penalty

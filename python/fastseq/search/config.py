@@ -61,7 +61,7 @@ class GenerationConfig:
         but where `length_penalty` is 0, as soon as the best candidate and `num_return_sequences` hypotheses have
         finished. "marian": a finished hypothesis keeps its place among the `num_beams`, fewer go on, and the search
         ends when no place is left. All divide the sum of log-probabilities by ``length ** length_penalty``, the end
-        token counted.
+        token counted; for "ct2" the prefix too, after which an end token has to be the best candidate.
     num_beam_groups : int, default 1
         Diverse beam search: so many equal groups of beams that search on their own.
     diversity_penalty : float, default 0.0
