@@ -83,6 +83,37 @@ SEARCHES: list[dict[str, Any]] = [
 ]
 
 
+def their_answers(
+    hf: Any, ends: set[int], *, count: int = 1, prompt: int = 1, **arguments: Any
+) -> list[list[tuple[list[int], float]]]:
+    """Tokens and score of the `count` hypotheses that `generate` gives each sentence, behind the prompt's tokens.
+
+    Greedy search has no score there: it is the mean of the log-probabilities of the model.
+    """
+    with torch.no_grad():
+        found = hf.generate(
+            do_sample=False, return_dict_in_generate=True, output_scores=True, output_logits=True, **arguments
+        )
+    answers = []
+    for i, row in enumerate(found.sequences[:, prompt:].tolist()):
+        end = next((t for t, token in enumerate(row) if token in ends), len(row))
+        if "sequences_scores" in found:
+            score = float(found.sequences_scores[i])
+        else:
+            steps = [torch.log_softmax(step[i], -1)[token] for step, token in zip(found.logits, row, strict=True)]
+            score = float(torch.stack(steps[: end + 1]).mean())
+        answers.append((row[:end], score))
+    return [answers[i : i + count] for i in range(0, len(answers), count)]
+
+
+def assert_answers(found: list[fastseq.Generation], expected: list[list[tuple[list[int], float]]], where: Any) -> None:
+    assert len(found) == len(expected), where
+    for b, (generation, wanted) in enumerate(zip(found, expected, strict=True)):
+        assert [h.tokens for h in generation.hypotheses] == [tokens for tokens, _ in wanted], (where, b)
+        scores = np.array([h.score for h in generation.hypotheses], np.float32)
+        assert_close(scores, np.array([score for _, score in wanted], np.float32))
+
+
 def assert_generates_the_same(hf: Any, folder: Path, rows: list[list[int]], **options: Any) -> None:
     """Both backends give the tokens and scores of transformers, which gets the batch padded."""
     decoder_only = not hf.config.is_encoder_decoder
@@ -91,25 +122,9 @@ def assert_generates_the_same(hf: Any, folder: Path, rows: list[list[int]], **op
     models = [fastseq.load_model(folder, backend=backend) for backend in ("native", "numpy")]
     for search in SEARCHES:
         settings = options | search
-        with torch.no_grad():
-            expected = hf.generate(
-                input_ids=ids, attention_mask=mask, do_sample=False, return_dict_in_generate=True, output_scores=True,
-                **settings,
-            )  # fmt: skip
-        ends = set(settings["eos_token_id"])
-        start = ids.shape[1] if decoder_only else 1
-        per_sentence = settings.get("num_return_sequences", 1)
-        sequences = [_tokens(row[start:].tolist(), ends) for row in expected.sequences]
+        expected = their_answers(
+            hf, set(settings["eos_token_id"]), count=settings.get("num_return_sequences", 1),
+            prompt=ids.shape[1] if decoder_only else 1, input_ids=ids, attention_mask=mask, **settings,
+        )  # fmt: skip
         for model in models:
-            found = model.generate(rows, **settings)
-            for b, generation in enumerate(found):
-                wanted = sequences[b * per_sentence : (b + 1) * per_sentence]
-                assert [h.tokens for h in generation.hypotheses] == wanted, (search, model.backend, b)
-                if settings["num_beams"] > 1:
-                    scores = expected.sequences_scores[b * per_sentence : (b + 1) * per_sentence]
-                    assert_close(np.array([h.score for h in generation.hypotheses], np.float32), scores)
-
-
-def _tokens(row: list[int], ends: set[int]) -> list[int]:
-    """What was generated before the end token."""
-    return row[: next((i for i, token in enumerate(row) if token in ends), len(row))]
+            assert_answers(model.generate(rows, **settings), expected, (search, model.backend))
