@@ -97,7 +97,9 @@ class DecoderModel(Model):
         **options
             Fields of `GenerationConfig`, and `eos_token_id`. The prompt counts in `max_length` and `min_length`, and
             not in `max_new_tokens` and `min_new_tokens`. Also `return_token_log_probs`, `return_logits` and
-            `return_top_logits`, see `Hypothesis`.
+            `return_top_logits`, see `Hypothesis`. Without a limit here and in the folder there may be 255 new tokens,
+            or as many as the model has positions for: the 20 of transformers, prompt included, leave a longer prompt
+            without an answer.
 
         Returns
         -------
