@@ -117,7 +117,9 @@ class DecoderModel(Model):
         **options
             Fields of `GenerationConfig`, and `eos_token_id`. As in transformers the prompt counts in `max_length` and
             `min_length`, not in `max_new_tokens` and `min_new_tokens`, and what keeps tokens from being repeated knows
-            it. `prefix_allowed_tokens_fn` and `logits_processor` as in `fastseq.beam_search`; they get the prompt with
+            it. Without a limit here and in the folder there may be 255 new tokens, or as many as the model has
+            positions for: the 20 of transformers, prompt included, leave a longer prompt without an answer.
+            `prefix_allowed_tokens_fn` and `logits_processor` as in `fastseq.beam_search`; they get the prompt with
             what follows it. Also `return_token_log_probs`, `return_logits`, `return_trace` and `return_top_logits`, see
             `Hypothesis`.
 
