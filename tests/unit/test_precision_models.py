@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastseq
-from conftest import has_native
+from conftest import needs_native
 from fastseq.pipelines.pronounce import BUNDLED_MODELS
 from fastseq.weights import read_weights
 
@@ -29,7 +29,7 @@ def name(request):
     return request.param
 
 
-@pytest.mark.skipif(not has_native, reason="the extension is not built")
+@needs_native
 def test_bundled_models_keep_their_pronunciations_in_int8(name):
     exact, narrow = (fastseq.load_model(BUNDLED_MODELS[name], compute_type=t) for t in ("float32", "int8"))
     report = fastseq.verify(narrow, exact, sentences(exact), num_beams=1)
@@ -39,7 +39,7 @@ def test_bundled_models_keep_their_pronunciations_in_int8(name):
     assert report.sentence_agreement >= 0.9, str(report)
 
 
-@pytest.mark.skipif(not has_native, reason="the extension is not built")
+@needs_native
 def test_weights_stored_as_bfloat16_lose_nothing_when_computed_in_bfloat16(name):
     exact, narrow = (fastseq.load_model(BUNDLED_MODELS[name], compute_type=t) for t in ("float32", "bfloat16"))
     report = fastseq.verify(narrow, exact, sentences(exact), num_beams=1)
@@ -48,7 +48,7 @@ def test_weights_stored_as_bfloat16_lose_nothing_when_computed_in_bfloat16(name)
     assert report.sentence_agreement == 1, str(report)
 
 
-@pytest.mark.skipif(not has_native, reason="the extension is not built")
+@needs_native
 @pytest.mark.parametrize("compute_type", ["bfloat16", "int8"])
 def test_both_backends_say_the_same(name, compute_type):
     native, numpy = (fastseq.load_model(BUNDLED_MODELS[name], compute_type, b) for b in ("native", "numpy"))
