@@ -8,7 +8,7 @@ from typing import Any
 from fastseq.models.encoder import EncoderModel
 from fastseq.models.kinds import EncoderConfig
 from fastseq.models.stack import StackConfig
-from fastseq.reference.quantize import QuantizedWeight, narrow, widen
+from fastseq.reference.quantize import narrow, widen
 
 __all__ = ["encoder_prefixes"]
 
@@ -23,7 +23,8 @@ def encoder_prefixes(reference: Any, compute_type: str) -> Iterator[tuple[Encode
     Parameters
     ----------
     reference : model
-        On the NumPy backend, which keeps its tensors by name; a model without a Transformer encoder has no prefixes.
+        In float32 on the NumPy backend, which keeps its tensors by name; a model without a Transformer encoder has no
+        prefixes.
     compute_type : str
         Of the native encoders; those of the reference compute in float32.
 
@@ -45,9 +46,5 @@ def encoder_prefixes(reference: Any, compute_type: str) -> Iterator[tuple[Encode
     for depth in range(1, len(layers) + 1):
         stack = StackConfig(**options["encoder"] | {"layers": tuple(layers[:depth]), "final_norm": False})
         config = EncoderConfig(model_type="prefix", encoder=stack, task="feature-extraction", id2label={})
-        own = {name: _stored(tensors[name]) for name in config.tensor_shapes()}
+        own = {name: tensors[name] for name in config.tensor_shapes()}
         yield EncoderModel(config, own | narrowed, "native", None, compute_type), EncoderModel(config, own, "numpy")
-
-
-def _stored(tensor: Any) -> Any:
-    return (tensor.values, tensor.scales) if isinstance(tensor, QuantizedWeight) else tensor
