@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -117,18 +118,25 @@ class DecoderModel(Model):
             raise ValueError("return_attention and return_trace are for models that attend to a source")
         defaults = self._defaults.override(fields)
         defaults.resolve(self.vocab_size)
-        searches: dict[tuple[int, int], list[int]] = {}  # prompts by their limits
+        reads_back, seeds = _reads_back(defaults.config), _seeds(defaults.config, len(offsets) - 1)
+        searches: dict[tuple[int, int, int], list[int]] = {}  # prompts by their limits and what they start with
         for b, size in enumerate(np.diff(offsets)):
-            searches.setdefault(self._limits(defaults.config, int(size)), []).append(b)
+            start = int(ids[offsets[b]]) if reads_back else defaults.start_id
+            searches.setdefault((*self._limits(defaults.config, int(size)), start), []).append(b)
         generations: list[Generation | None] = [None] * (len(offsets) - 1)
-        for (new_tokens, at_least), rows in searches.items():
-            limits = defaults.override({"max_new_tokens": new_tokens, "min_new_tokens": at_least})
+        for (new_tokens, at_least, start), rows in searches.items():
+            limits: dict[str, Any] = {"max_new_tokens": new_tokens, "min_new_tokens": at_least}
+            limits |= {"decoder_start_token_id": start, "seed": seeds and [seeds[b] for b in rows]}
             prompts = [ids[offsets[b] : offsets[b + 1]] for b in rows]
-            bounds = np.cumsum([0, *map(len, prompts)])
-            search = limits.resolve(self.vocab_size)
-            answers = self._core.generate(np.concatenate(prompts), bounds, search, outputs.resolve())
-            for b, answer in zip(rows, answers, strict=True):
-                generations[b] = Generation.from_answers(answer)
+            # The search looks back at its own start token and prefix; the rest of a prompt only the model sees.
+            prefix = [prompt[1:].tolist() for prompt in prompts] if reads_back else None
+            read = [prompt[:1] for prompt in prompts] if reads_back else prompts
+            search = defaults.override(limits).resolve(self.vocab_size, prefix=prefix)
+            bounds = np.cumsum([0, *map(len, read)])
+            answers = self._core.generate(np.concatenate(read), bounds, search, outputs.resolve())
+            for i, (b, answer) in enumerate(zip(rows, answers, strict=True)):
+                generation = Generation.from_answers(answer)
+                generations[b] = generation if prefix is None else _without(generation, len(prefix[i]))
         return [generation for generation in generations if generation is not None]
 
     def logits(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
@@ -182,3 +190,40 @@ class DecoderModel(Model):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
+
+
+def _reads_back(config: GenerationConfig) -> bool:
+    """Whether the tokens before it, those of the prompt too, change what may come next."""
+    sequences = [*(config.sequence_bias or ()), *((words, 0.0) for words in config.bad_words_ids or ())]
+    return (
+        config.repetition_penalty != 1.0
+        or config.no_repeat_ngram_size > 0
+        or any(len(tokens) > 1 for tokens, _ in sequences)
+    )
+
+
+def _seeds(config: GenerationConfig, count: int) -> list[int] | None:
+    """The seed of each prompt."""
+    if config.seed is None:
+        return None
+    seeds = [config.seed] if isinstance(config.seed, int) else list(config.seed)
+    if len(seeds) not in (1, count):
+        raise ValueError(f"seed has {len(seeds)} entries; expected one for each of the {count} sentences")
+    return seeds * count if len(seeds) == 1 else seeds
+
+
+def _without(generation: Generation, size: int) -> Generation:
+    """Return a generation without the first tokens of each hypothesis, and what belongs to them."""
+    return Generation(
+        [
+            dataclasses.replace(
+                hypothesis,
+                **{
+                    name: value[size:]
+                    for name in ("tokens", "token_log_probs", "logits", "top_logits", "top_tokens")
+                    if (value := getattr(hypothesis, name)) is not None
+                },
+            )
+            for hypothesis in generation.hypotheses
+        ]
+    )
