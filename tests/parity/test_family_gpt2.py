@@ -16,6 +16,7 @@ transformers = pytest.importorskip("transformers")
 
 import torch  # noqa: E402
 from torch_families import (  # noqa: E402
+    assert_answers,
     assert_close,
     assert_generates_the_same,
     assert_varied,
@@ -23,6 +24,7 @@ from torch_families import (  # noqa: E402
     ends_for,
     randomise,
     save,
+    their_answers,
 )
 
 GPT2: dict[str, Any] = {"vocab_size": 83, "n_positions": 40, "n_embd": 24, "n_layer": 2, "n_head": 3}
@@ -70,6 +72,56 @@ def test_limits_count_the_prompt_as_in_transformers(case: tuple[Any, Path]) -> N
             [found] = fastseq.load_model(folder, backend=backend).generate([row], max_length=14, min_length=13)
             wanted = expected[0, len(row) :].tolist()
             assert found.tokens == (wanted[:-1] if wanted[-1] == 0 else wanted)
+
+
+LOOKING_BACK: list[dict[str, Any]] = [
+    {"repetition_penalty": 1.5},
+    {"repetition_penalty": 0.7, "num_beams": 3, "num_return_sequences": 2},
+    {"no_repeat_ngram_size": 1},
+    {"no_repeat_ngram_size": 2, "num_beams": 4, "num_return_sequences": 3, "length_penalty": 0.5},
+]
+
+
+@pytest.mark.parametrize("options", LOOKING_BACK, ids=str)
+def test_the_prompt_counts_where_a_search_looks_back(case: tuple[Any, Path], options: dict[str, Any]) -> None:
+    hf, folder = case
+    model = fastseq.load_model(folder)
+    rows = [[3, 0, 5, 3, 0], *batches(80, [1, 5, 30], 4)]  # the end token may be in a prompt
+    options = {"num_beams": 1, "max_new_tokens": 9, **options}
+    count = options.get("num_return_sequences", 1)
+    expected = [
+        their_answers(hf, {0}, count=count, prompt=len(row), input_ids=torch.tensor([row]), **options)[0]
+        for row in rows
+    ]
+    for backend in BACKENDS:
+        assert_answers(fastseq.load_model(folder, backend=backend).generate(rows, **options), expected, backend)
+    [found] = model.generate(rows[-1:], return_token_log_probs=True, return_logits=True, **options)
+    for hypothesis in found.hypotheses:
+        assert len(hypothesis.token_log_probs) == len(hypothesis.logits) == hypothesis.steps
+
+
+@pytest.mark.parametrize("name", ["bad_words_ids", "sequence_bias"])
+def test_a_sequence_may_begin_in_the_prompt(case: tuple[Any, Path], name: str) -> None:
+    hf, folder = case
+    [row] = batches(80, [6], 4)
+    options: dict[str, Any] = {"max_new_tokens": 5, "eos_token_id": [0]}
+    model = fastseq.load_model(folder)
+    [first, *_] = model.generate([row], **options)[0].tokens
+    sequence = (*row[-2:], first)
+    options[name] = [list(sequence)] if name == "bad_words_ids" else {sequence: -99.0}
+    expected = their_answers(hf, {0}, prompt=6, input_ids=torch.tensor([row]), **options)
+    for backend in BACKENDS:
+        found = fastseq.load_model(folder, backend=backend).generate([row], **options)
+        assert found[0].tokens[0] != first
+        assert_answers(found, expected, backend)
+
+
+def test_seeds_follow_their_prompts(case: tuple[Any, Path]) -> None:
+    model = fastseq.load_model(case[1])
+    rows, options = batches(80, [3, 5, 3], 6), {"do_sample": True, "max_new_tokens": 5}
+    alone = [model.generate([row], seed=seed, **options)[0] for seed, row in enumerate(rows)]
+    assert model.generate(rows, seed=[0, 1, 2], **options) == alone
+    assert model.generate(rows, seed=[0, 1, 2], max_length=8, do_sample=True)[1].tokens == alone[1].tokens[:3]
 
 
 def test_a_prompt_gives_the_same_bits_in_any_batch(case: tuple[Any, Path]) -> None:

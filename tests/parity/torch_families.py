@@ -108,6 +108,7 @@ SEARCHES: list[dict[str, Any]] = [
     {"num_beams": 4, "length_penalty": 0.6, "early_stopping": True, "num_return_sequences": 2},
     {"num_beams": 5, "length_penalty": 1.0, "early_stopping": "never", "num_return_sequences": 5},
     {"num_beams": 4, "length_penalty": 2.0, "early_stopping": False, "num_return_sequences": 4},
+    {"num_beams": 3, "no_repeat_ngram_size": 2, "repetition_penalty": 1.3, "num_return_sequences": 2},
 ]
 
 
@@ -148,7 +149,8 @@ def assert_generates_the_same(hf: Any, folder: Path, rows: list[list[int]], **op
     pad = hf.config.pad_token_id
     ids, mask = padded(rows, pad if pad is not None else 0, left=decoder_only)
     models = [fastseq.load_model(folder, backend=backend) for backend in ("native", "numpy")]
-    for search in SEARCHES:
+    # Where a search looks back at the tokens, padding in front of a prompt would count as its text.
+    for search in (search for search in SEARCHES if not (decoder_only and "repetition_penalty" in search)):
         settings = options | search
         expected = their_answers(
             hf, set(settings["eos_token_id"]), count=settings.get("num_return_sequences", 1),
