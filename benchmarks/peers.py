@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 import fastseq
 
-__all__ = ["Limits", "Result", "Row", "has", "limits", "machine", "measure", "normal", "set_threads"]
+__all__ = ["Floats", "Limits", "Result", "Row", "Run", "has", "limits", "machine", "measure", "normal", "set_threads"]
 
 Floats = NDArray[np.float32]
 Run = Callable[[], Any]
 SLICES = 5  # of each library, in turn
+LONG_US = 1e6  # a call of a second: fewer of them make a row
 
 
 def has(name: str) -> bool:
@@ -111,10 +112,13 @@ def _seconds(run: Run) -> float:
 
 
 def _slice(run: Run, seconds: float) -> list[float]:
-    """Microseconds of calls one after the other, without the first: it wakes threads and fills caches."""
+    """Microseconds of calls one after the other, without the first: it wakes threads and fills caches.
+
+    A first call longer than a second counts: that is nothing beside it, and a row must come to an end.
+    """
     _settle()
-    run()
-    times: list[float] = []
+    first = _seconds(run) * 1e6
+    times = [first] if first > LONG_US else []
     deadline = time.perf_counter() + seconds
     while not times or time.perf_counter() < deadline:
         times.append(_seconds(run) * 1e6)
@@ -149,7 +153,9 @@ def measure(row: Row, threads: int, limit: Limits, seconds: float) -> Result:
             del runs[name]
     times: dict[str, list[float]] = {name: [] for name in runs}
     deadline = time.perf_counter() + seconds
-    while time.perf_counter() < deadline or len(times["fastseq"]) < 5:
+    while time.perf_counter() < deadline or len(times["fastseq"]) < (
+        3 if max(times["fastseq"], default=0.0) > LONG_US else 5
+    ):
         for name, run in runs.items():
             times[name] += _slice(run, seconds / (SLICES * len(runs)))
     medians = {name: statistics.median(values) for name, values in times.items()}

@@ -21,8 +21,11 @@ def _measure(threads: int, seconds: float, only: str) -> None:
     """In the child: one JSON object a line."""
     sys.path.insert(0, str(HERE))
     import attention
+    import bundled
     import dense
+    import precision
     import recurrent
+    import sentences
     import translation
     from peers import limits, machine, measure, set_threads
 
@@ -30,9 +33,8 @@ def _measure(threads: int, seconds: float, only: str) -> None:
     limit = limits()
     about = {"gflops": limit.gflops, "gbytes_per_s": limit.gbytes_per_s, "threads": threads}
     print(json.dumps({"machine": machine(), "limits": about}), flush=True)
-    for row in [*dense.rows(), *attention.rows(), *recurrent.rows(), *translation.rows()]:
-        if only not in row.name:
-            continue
+    modules = (dense, attention, recurrent, precision, bundled, sentences, translation)
+    for row in (row for module in modules for row in module.rows() if only in row.name):
         result = measure(row, threads, limit, seconds)
         line = {
             "name": result.name,

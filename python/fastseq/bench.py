@@ -1,7 +1,7 @@
 """fastseq against its NumPy reference on this machine: `fastseq bench`.
 
 Each case first checks that both sides give the same numbers, then runs them in turn and reports the ratio of
-the medians. One thread each unless asked otherwise.
+the medians. One thread each unless asked otherwise. In a source tree `--peers` compares with other libraries instead.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,9 @@ __all__ = ["Case", "Result", "cases", "measure"]
 # Largest difference allowed before a timing counts, relative to the largest number: float32 sums of up to a few
 # thousand terms, each side in its own order.
 TOLERANCE = 1e-4
+
+# Of a source tree; wheels do not have it.
+_REPORT = Path(__file__).resolve().parents[2] / "benchmarks" / "report.py"
 
 
 @dataclass(frozen=True)
@@ -163,19 +167,42 @@ def _table(results: Iterator[Result]) -> Iterator[str]:
         yield f"{r.name:40}{r.numpy_us:>9.0f} us{r.fastseq_us:>9.0f} us{r.ratio:>7.1f}x"
 
 
+def _peers(options: Sequence[str]) -> int:
+    """Run the report of a source tree with its own options."""
+    if not _REPORT.is_file():
+        print(
+            "fastseq: error: --peers needs benchmarks/report.py, which is in the source tree only; "
+            "there run: python benchmarks/report.py",
+            file=sys.stderr,
+        )
+        return 2
+    return subprocess.run([sys.executable, str(_REPORT), *options], check=False).returncode
+
+
 def main(argv: list[str] | None = None) -> int:
     """Print the table, or the figures as JSON."""
-    parser = argparse.ArgumentParser(prog="fastseq bench", description="Time fastseq against NumPy on this machine.")
+    given = sys.argv[1:] if argv is None else argv
+    if "--peers" in given:
+        return _peers([option for option in given if option != "--peers"])
+    parser = argparse.ArgumentParser(
+        prog="fastseq bench", description="Time fastseq against NumPy on this machine.", allow_abbrev=False
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads for both sides (default 1)")
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each row (default 2)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    args = parser.parse_args(argv)
+    parser.add_argument(
+        "--peers",
+        action="store_true",
+        help="compare with the libraries installed, not with NumPy alone; for a source tree: runs benchmarks/report.py "
+        "with the other options given (--peers --help lists them)",
+    )
+    args = parser.parse_args(given)
     if args.threads < 1:
         parser.error("--threads must be at least 1")
     if os.environ.get("FASTSEQ_BENCH_CHILD") != "1":
         # NumPy's BLAS takes its number of threads from the environment, once, when it is loaded.
         limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), str(args.threads))
-        child = [sys.executable, "-m", "fastseq.bench", *(sys.argv[2:] if argv is None else argv)]
+        child = [sys.executable, "-m", "fastseq.bench", *given]
         return subprocess.run(child, env=os.environ | limits | {"FASTSEQ_BENCH_CHILD": "1"}, check=False).returncode
     _backend.set_num_threads(args.threads)
     results = (measure(case, args.seconds) for case in cases())
