@@ -111,7 +111,7 @@ def sentences(count: int) -> list[str]:
 def test_translations_keep_their_order(translating: list[str], tmp_path: Path) -> None:
     """Sorted by length and batched they are what each line gives with others or alone."""
     path = tmp_path / "lines.txt"
-    texts = sentences(300)
+    texts = sentences(120)
     texts[10::7] = [""] * len(texts[10::7])
     path.write_bytes("\n".join(texts).encode() + b"\n\xff\nthe end\n")
     together, alone = (
@@ -120,15 +120,19 @@ def test_translations_keep_their_order(translating: list[str], tmp_path: Path) -
     )
     for result in (together, alone):
         assert result.returncode == 1
-        assert result.stderr == b"fastseq: line 301: it is no UTF-8: byte 0 is 0xff\n"
-    assert together.stdout == alone.stdout
-    objects = [json.loads(line) for line in together.stdout.splitlines()]
-    assert [one["line"] for one in objects] == list(range(1, 303))
-    assert objects.pop(300) == {"line": 301, "error": "it is no UTF-8: byte 0 is 0xff"}
+        assert result.stderr == b"fastseq: line 121: it is no UTF-8: byte 0 is 0xff\n"
+    objects, others = ([json.loads(line) for line in result.stdout.splitlines()] for result in (together, alone))
+    for one, other in zip(objects, others, strict=True):
+        if result := one.get("result"):  # the reference's scores may differ in the last bits
+            assert other["result"]["score"] == pytest.approx(result["score"], rel=1e-5)
+            other["result"]["score"] = result["score"]
+        assert one == other
+    assert [one["line"] for one in objects] == list(range(1, 123))
+    assert objects.pop(120) == {"line": 121, "error": "it is no UTF-8: byte 0 is 0xff"}
     assert [one["text"] for one in objects] == [*texts, "the end"]
     assert [one["result"] is not None for one in objects] == [*map(bool, texts), True]
     scores = {one["text"]: one["result"]["score"] for one in objects if one["text"]}
-    assert len(set(scores.values())) > 50  # so that a result at the wrong line is seen
+    assert len(set(scores.values())) > 20  # so that a result at the wrong line is seen
 
 
 def start(command: list[str], path: Path) -> subprocess.Popen[bytes]:
