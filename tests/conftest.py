@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -14,11 +15,12 @@ from fastseq import _backend
 settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("deterministic")
 
-has_native = importlib.util.find_spec("fastseq._core") is not None
 # The doctest run imports every module, also those that only tests with torch use.
 collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["parity/torch_*.py"]
 
-needs_native = pytest.mark.skipif(not has_native, reason="the extension is not built")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # each test that is skipped says so
+    needs_native = pytest.mark.skipif(not _backend.has_native(), reason="the extension does not load")
 
 
 @pytest.fixture(params=[pytest.param("native", marks=needs_native), "numpy"])

@@ -103,20 +103,37 @@ void check_sentences(const SearchOptions& options, int64_t batch_size) {
   const ProcessorOptions& wanted = options.processors;
   const bool sources = wanted.encoder_repetition_penalty != 1.0 || wanted.encoder_no_repeat_ngram_size > 0;
   check_count("encoder_input_ids", options.sentences->encoder_input_ids.size(), sources);
+  check_count("prompt", options.sentences->prompts.size(), false);
   check_count("prefix", options.sentences->prefixes.size(), false);
   if (options.sentences->seeds.size() != 1) {
     check_count("seed", options.sentences->seeds.size(), options.sampling.do_sample);
   }
+  const auto check_room = [&](const char* name, std::size_t b, std::size_t tokens, std::size_t counted) {
+    if (options.max_new_tokens < 0 ? static_cast<int64_t>(counted) < options.max_length : options.max_new_tokens > 0) {
+      return;
+    }
+    throw std::invalid_argument(std::string(name) + "[" + std::to_string(b) + "] has " + std::to_string(tokens) +
+                                " tokens, which leaves no room for others; expected a larger max_length or "
+                                "max_new_tokens");
+  };
+  const auto& prompts = options.sentences->prompts;
+  for (std::size_t b = 0; b < prompts.size(); ++b) {
+    for (const int32_t token : prompts[b]) require(token >= 0, "prompt", token, "ids of at least 0");
+    if (prompts[b].empty()) {
+      throw std::invalid_argument("prompt[" + std::to_string(b) + "] is empty; expected at least one token");
+    }
+    if (prompts[b].size() > 1) check_room("prompt", b, prompts[b].size(), prompts[b].size());
+    if (options.hooks != nullptr && options.hooks->process != nullptr && prompts[b].size() != prompts[0].size()) {
+      throw std::invalid_argument("logits_processor needs prompts of one length; prompt[0] has " +
+                                  std::to_string(prompts[0].size()) + " tokens, prompt[" + std::to_string(b) +
+                                  "] has " + std::to_string(prompts[b].size()));
+    }
+  }
   for (std::size_t b = 0; b < options.sentences->prefixes.size(); ++b) {
     const std::vector<int32_t>& prefix = options.sentences->prefixes[b];
     for (const int32_t token : prefix) require(token >= 0, "prefix", token, "ids of at least 0");
-    const auto length = static_cast<int64_t>(prefix.size());
-    const bool fits = options.max_new_tokens < 0 ? length + 1 < options.max_length : options.max_new_tokens > 0;
-    if (length > 0 && !fits) {
-      throw std::invalid_argument("prefix[" + std::to_string(b) + "] has " + std::to_string(length) +
-                                  " tokens, which leaves no room for others; expected a larger max_length or "
-                                  "max_new_tokens");
-    }
+    const std::size_t given = options.given(static_cast<int64_t>(b)).size();
+    if (!prefix.empty()) check_room("prefix", b, prefix.size(), given + prefix.size());
   }
 }
 
@@ -149,13 +166,17 @@ void check_vocabulary(const SearchOptions& options, int64_t vocab_size) {
                                   std::to_string(vocab_size) + " columns");
     }
   });
-  for (std::size_t b = 0; b < options.sentences->prefixes.size(); ++b) {
-    for (const int32_t token : options.sentences->prefixes[b]) {
-      if (token < vocab_size) continue;
-      throw std::invalid_argument("prefix[" + std::to_string(b) + "] has " + std::to_string(token) +
-                                  "; logits have only " + std::to_string(vocab_size) + " columns");
+  const auto check_each = [&](const char* name, const std::vector<std::vector<int32_t>>& lists) {
+    for (std::size_t b = 0; b < lists.size(); ++b) {
+      for (const int32_t token : lists[b]) {
+        if (token < vocab_size) continue;
+        throw std::invalid_argument(std::string(name) + "[" + std::to_string(b) + "] has " + std::to_string(token) +
+                                    "; logits have only " + std::to_string(vocab_size) + " columns");
+      }
     }
-  }
+  };
+  check_each("prefix", options.sentences->prefixes);
+  check_each("prompt", options.sentences->prompts);
 }
 
 int64_t SearchOptions::longest_length() const {

@@ -75,7 +75,8 @@ struct ProcessorOptions {
 
 /// What differs between the sentences of a batch; every list is empty or has an entry for each sentence.
 struct SentenceOptions {
-  std::vector<std::vector<int32_t>> prefixes;           // what the target starts with, after the start token
+  std::vector<std::vector<int32_t>> prompts;   // what the model has read before; the last one starts the target
+  std::vector<std::vector<int32_t>> prefixes;  // what the target starts with, after the start token
   std::vector<std::vector<int32_t>> encoder_input_ids;  // the sources; only where encoder_* are asked for
   std::vector<uint64_t> seeds;                          // of sampling; a single one is that of every sentence
 };
@@ -109,6 +110,11 @@ struct SearchOptions {
   int64_t rows_per_sentence() const;
   uint64_t seed(int64_t sentence) const {
     return sentences->seeds.size() == 1 ? sentences->seeds[0] : sentences->seeds[static_cast<std::size_t>(sentence)];
+  }
+  /// What a sentence begins with: its prompt, or the start token.
+  std::span<const int32_t> given(int64_t sentence) const {
+    if (sentences->prompts.empty()) return {&start_id, 1};
+    return sentences->prompts[static_cast<std::size_t>(sentence)];
   }
   const std::vector<int32_t>* prefix(int64_t sentence) const {
     return sentences->prefixes.empty() ? nullptr : &sentences->prefixes[static_cast<std::size_t>(sentence)];

@@ -15,8 +15,8 @@ namespace fastseq {
 /// What a processor may know of the row whose next token is chosen.
 struct RowContext {
   int64_t sentence = 0;          // of the caller's batch
-  int64_t length = 0;            // tokens so far, the start token counted
-  int64_t prompt_length = 1;     // how many of them were given: the start token and the prefix
+  int64_t length = 0;            // tokens so far, the start token or the prompt counted
+  int64_t prompt_length = 1;     // how many of them were given: the start token or the prompt, and the prefix
   int64_t max_length = 0;        // of this sentence
   bool is_forced = false;        // the prefix says the next token: nothing is chosen
   std::span<const int32_t> ids;  // (length), if a processor wants them

@@ -26,7 +26,7 @@ Search::Search(int64_t batch_size, const SearchOptions& options, std::span<const
     if (max_length(sentence) == 1) {
       finish(sentence, {Hypothesis{}});
     } else {
-      add_row(options_.start_id, sentence, sentence);
+      add_row(options_.given(original(sentence)).back(), sentence, sentence);
     }
   }
 }
@@ -68,14 +68,16 @@ void Search::describe_rows() {
   if (selection_.needs_ids() && row_ids_.size() < ids_.size()) row_ids_.resize(ids_.size());
   for (std::size_t row = 0; row < ids_.size(); ++row) {
     const int64_t sentence = sentences_[row];
+    const int64_t before = tokens_before(sentence);
     RowContext& context = contexts_[row];
     context.sentence = original(sentence);
-    context.length = length_;
-    context.prompt_length = prompt_length(sentence);
-    context.max_length = max_length(sentence);
+    context.length = before + length_;
+    context.prompt_length = before + prompt_length(sentence);
+    context.max_length = before + max_length(sentence);
     context.is_forced = length_ < prompt_length(sentence);
     if (!selection_.needs_ids()) continue;
-    row_ids_[row].assign(1, options_.start_id);
+    const std::span<const int32_t> given = options_.given(context.sentence);
+    row_ids_[row].assign(given.begin(), given.end());
     append_tokens(static_cast<int64_t>(row), row_ids_[row]);
     context.ids = row_ids_[row];
   }

@@ -98,7 +98,12 @@ class Search {
   /// Tokens that the next step must have, the start token and the prefix, and may have.
   int64_t prompt_length(int64_t sentence) const { return prompt_lengths_[static_cast<std::size_t>(sentence)]; }
   int64_t max_length(int64_t sentence) const {
-    return options_.max_new_tokens < 0 ? options_.max_length : prompt_length(sentence) + options_.max_new_tokens;
+    if (options_.max_new_tokens >= 0) return prompt_length(sentence) + options_.max_new_tokens;
+    return options_.max_length - tokens_before(sentence);
+  }
+  /// Tokens of the prompt before the one that the search starts from.
+  int64_t tokens_before(int64_t sentence) const {
+    return static_cast<int64_t>(options_.given(original(sentence)).size()) - 1;
   }
   /// In extend(): whether the prefix says the token of this step, and which.
   bool is_forced(int64_t sentence) const { return length_ <= prompt_length(sentence); }

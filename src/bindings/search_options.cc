@@ -135,6 +135,7 @@ SearchOptions parse_search_options(const py::dict& options) {
   parsed.eos_ids = read_option<Ids>(options, "eos_ids");
   parsed.processors = parse_processors(options);
   auto sentences = std::make_shared<SentenceOptions>();
+  sentences->prompts = read_option<std::vector<Ids>>(options, "prompt");
   sentences->prefixes = read_option<std::vector<Ids>>(options, "prefix");
   sentences->encoder_input_ids = read_option<std::vector<Ids>>(options, "encoder_input_ids");
   sentences->seeds = read_option<std::vector<uint64_t>>(options, "seed");

@@ -169,15 +169,30 @@ def test_search(models: dict[str, str], lines: Path, tmp_path: Path, capsys: pyt
     assert len(json.loads(output.out)["hits"]) == 2
 
 
+@pytest.mark.parametrize("compute_type", ["bfloat16", "int8"])
+def test_verify_says_where_a_narrow_model_departs(
+    compute_type: str, models: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["verify", "--model", models["translate"], "--compute-type", compute_type, "--json"]
+    assert main([*arguments, "--tolerance", "1"]) == 0
+    first, last, output, *_ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert 1e-4 < first["difference"] < first["scale"]
+    assert {**last, "name": "encoder output"} == output  # with the same narrowed weights, the embedding's included
+    assert main([*arguments, "--tolerance", "1e-6"]) == 1
+    assert not any(json.loads(line)["passed"] for line in capsys.readouterr().out.splitlines()[:3])
+
+
 @pytest.mark.parametrize("kind", ["translate", "classify", "entities", "answer", "embed"])
 def test_verify(kind: str, models: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--model", models[kind], "--json"]) == 0
     stages = {stage["name"]: stage for stage in map(json.loads, capsys.readouterr().out.splitlines())}
     assert stages["encoder output"]["difference"] < 1e-4 * max(1, stages["encoder output"]["scale"])
-    assert set(stages) == {
-        "translate": {"encoder output", "logits", "tokens"},
-        "embed": {"encoder output"},
-    }.get(kind, {"encoder output", "logits"})
+    encoder = ["encoder layer 1", "encoder layer 2", "encoder output"]
+    after = {"translate": ["logits", "tokens"], "embed": []}.get(kind, ["logits"])
+    assert list(stages) == encoder + after
+    assert all(stage["passed"] for stage in stages.values())
+    # Without a norm behind them the last layer's output is the encoder's.
+    assert {**stages["encoder layer 2"], "name": "encoder output"} == stages["encoder output"]
     assert main(["verify", "--model", models[kind], "--tolerance", "0", "--text", SENTENCES[0]]) in (0, 1)
     assert "encoder output" in capsys.readouterr().out
 

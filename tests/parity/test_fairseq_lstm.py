@@ -1,8 +1,7 @@
 """LSTM checkpoints of fairseq.
 
-fairseq itself cannot be installed beside current versions of its dependencies: the model is written down a second time
-in PyTorch from its definition (`fairseq/models/lstm.py`), in float64. In float32 a logit is off by a few hundred
-roundings of numbers around 1.
+fairseq itself is not installed: the model is written down a second time in PyTorch from its definition
+(`fairseq/models/lstm.py`), in float64. In float32 a logit is off by a few hundred roundings of numbers around 1.
 """
 
 from __future__ import annotations

@@ -15,7 +15,15 @@ pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 import torch  # noqa: E402
-from torch_families import assert_close, assert_generates_the_same, batches, ends_for, randomise, save  # noqa: E402
+from torch_families import (  # noqa: E402
+    assert_close,
+    assert_generates_the_same,
+    assert_varied,
+    batches,
+    ends_for,
+    randomise,
+    save,
+)
 
 GPT2: dict[str, Any] = {"vocab_size": 83, "n_positions": 40, "n_embd": 24, "n_layer": 2, "n_head": 3}
 CASES: dict[str, dict[str, Any]] = {
@@ -23,13 +31,13 @@ CASES: dict[str, dict[str, Any]] = {
     "untied": GPT2 | {"tie_word_embeddings": False, "n_inner": 31, "activation_function": "relu", "n_layer": 1},
     "unscaled": GPT2 | {"scale_attn_weights": False, "n_head": 4},
 }
-PROMPTS = [7, 1, 19, 4, 12]
+PROMPTS = [7, 1, 19, 4, 12, 3, 9, 2, 24, 6]
 
 
 @pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     config = transformers.GPT2Config(**CASES[request.param], bos_token_id=0, eos_token_id=0, pad_token_id=82)
-    model = randomise(transformers.GPT2LMHeadModel(config), seed=len(request.param))
+    model = randomise(transformers.GPT2LMHeadModel(config), seed=2)
     return model, save(model, tmp_path_factory.mktemp(request.param))
 
 
@@ -47,6 +55,10 @@ def test_logits(case: tuple[Any, Path], backend: str) -> None:
 def test_greedy_and_beams(case: tuple[Any, Path]) -> None:
     hf, folder = case
     assert_generates_the_same(hf, folder, batches(80, PROMPTS, 3), max_new_tokens=12, eos_token_id=ends_for(folder))
+
+
+def test_generation_is_varied(case: tuple[Any, Path]) -> None:
+    assert_varied(case[1], max_new_tokens=13)
 
 
 def test_limits_count_the_prompt_as_in_transformers(case: tuple[Any, Path]) -> None:

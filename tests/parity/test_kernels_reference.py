@@ -10,13 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from comparison import EPS, FUNCTION, TINY, assert_within, gates_bound, product_bound
-from conftest import has_native, needs_native
+from conftest import needs_native
 from fastseq import functional, reference
-from fastseq._backend import get
+from fastseq._backend import get, has_native
 from fastseq.reference import activations
 
 pytestmark = needs_native
-native = get("native") if has_native else None
+native = get("native") if has_native() else None
 
 # On and beside the edges of vectors and tiles.
 SIZES = [1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100]

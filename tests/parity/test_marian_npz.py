@@ -1,8 +1,8 @@
 """Transformers of Marian in `.npz` files, with self-attention or SSRU in the decoder.
 
-Marian itself is a C++ program that cannot be installed here: the model is written down a second time in PyTorch from
-its definition (`src/models/transformer.h`), one sentence at a time, in float64. In float32 a logit is off by a few
-hundred roundings of numbers of at most the size of the largest.
+Marian itself, a C++ program, is not installed: the model is written down a second time in PyTorch from its definition
+(`src/models/transformer.h`), one sentence at a time, in float64. In float32 a logit is off by a few hundred roundings
+of numbers of at most the size of the largest.
 """
 
 from __future__ import annotations

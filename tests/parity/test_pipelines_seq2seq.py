@@ -107,9 +107,6 @@ def test_what_is_too_long_is_cut_off_with_a_warning(folder: Callable[..., Path])
     assert results[1]["translation_text"] == translate.tokenizer.decode(output.tolist())
 
 
-@pytest.mark.skipif(
-    not hasattr(fastseq.GenerationConfig(), "forced_bos_token_id"), reason="the search cannot force the first token yet"
-)
 def test_a_model_of_many_languages(folder: Callable[..., Path]) -> None:
     path = folder(models.m2m100_model)
     translate = fastseq.pipeline("translation", path, max_length=9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,44 @@ import fastseq
 torch.set_num_threads(1)  # the models are tiny
 
 
-def randomise(model: torch.nn.Module, seed: int) -> torch.nn.Module:
-    """Give every parameter random numbers, large enough for no part to be negligible; given positions stay.
+# Standard deviation of the weights whose name has one of the words, the first that fits; those of dense layers are for
+# inputs of length 1. Attention adds less than feed-forward layers do, or a decoder would look at the same sentence in
+# every step and write the same token.
+SCALES: dict[tuple[str, ...], float] = {
+    ("relative_attention",): 3.0,
+    ("wte", "wpe"): 0.5,
+    ("embed", "shared"): 2.0,
+    ("fc2", "DenseReluDense.wo", "mlp.c_proj"): 40.0,
+    ("fc1", "DenseReluDense.wi", "mlp.c_fc"): 3.0,
+    ("out_proj", "Attention.o", "attn.c_proj"): 0.5,
+}
 
-    Weights of one value repeated, as initialisation leaves norms and biases, would hide a wrong name; large biases
-    would make one token the most likely always.
+
+def randomise(model: Any, seed: int) -> Any:
+    """Give every parameter random numbers for no part to be negligible and generation to be varied; positions stay.
+
+    Weights of one value repeated, as initialisation leaves norms and biases, would hide a wrong name. The inner biases
+    of feed-forward layers are negative: where half of all units are active, the mean of what they give is the same for
+    all tokens, and after two layers most tokens would be followed by the same one.
     """
     generator = torch.Generator().manual_seed(seed)
+    hidden = model.config.d_model if getattr(model.config, "scale_embedding", False) else 1
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
                 continue
             noise = torch.randn(parameter.shape, generator=generator)
-            if parameter.ndim < 2:
-                is_weight = name.endswith("weight")
-                parameter.copy_(1 + 0.2 * noise if is_weight else 0.05 * noise)
-            elif any(word in name for word in ("embed", "shared", "wte", "wpe", "relative")):
-                parameter.copy_(noise * 0.5)
+            scale = next((scale for words, scale in SCALES.items() if any(word in name for word in words)), 2.0)
+            if name.endswith(("fc1.bias", "c_fc.bias")):
+                parameter.copy_(0.05 * noise - scale)
+            elif parameter.ndim < 2:
+                parameter.copy_(1 + 0.2 * noise if name.endswith("weight") else 0.05 * noise)
+            elif any(word in name for word in ("embed_positions", "relative_attention", "wpe")):
+                parameter.copy_(noise * scale)
+            elif any(word in name for word in ("embed", "shared", "wte")):
+                parameter.copy_(noise * scale / hidden**0.5)
             else:
-                parameter.copy_(noise * 2 / parameter.shape[1] ** 0.5)
+                parameter.copy_(noise * scale / parameter.shape[1] ** 0.5)
         for name, buffer in model.named_buffers():
             if name.endswith("final_logits_bias"):
                 buffer.copy_(torch.randn(buffer.shape, generator=generator) * 0.1)
@@ -43,11 +63,19 @@ def save(model: Any, folder: Path, **options: Any) -> Path:
     return folder
 
 
-def ends_for(folder: Path, count: int = 8) -> list[int]:
-    """Tokens that a random model writes sooner or later, as end tokens for searches to end at different lengths."""
-    rows = batches(80, [5] * count, 11)
-    found = fastseq.load_model(folder, backend="numpy").generate(rows, max_new_tokens=9, eos_token_id=[])
-    return sorted({generation.tokens[i % 8 + 1] for i, generation in enumerate(found)})
+def ends_for(folder: Path, count: int = 40) -> list[int]:
+    """Tokens that half of `count` random sentences come to sooner or later, none of them at once.
+
+    As end tokens they let sequences end at different lengths, and some not at all.
+    """
+    found = fastseq.load_model(folder).generate(batches(80, [5] * count, 11), max_new_tokens=12, eos_token_id=[])
+    rows = [generation.tokens for generation in found]
+    first = {row[0] for row in rows}
+    ends: list[int] = []
+    for token in sorted({token for row in rows for token in row} - first):
+        if sum(not set(row).isdisjoint([*ends, token]) for row in rows) <= count // 2:
+            ends.append(token)
+    return ends
 
 
 def batches(vocab_size: int, lengths: list[int], seed: int, lowest: int = 3) -> list[list[int]]:
@@ -83,6 +111,37 @@ SEARCHES: list[dict[str, Any]] = [
 ]
 
 
+def their_answers(
+    hf: Any, ends: set[int], *, count: int = 1, prompt: int = 1, **arguments: Any
+) -> list[list[tuple[list[int], float]]]:
+    """Tokens and score of the `count` hypotheses that `generate` gives each sentence, behind the prompt's tokens.
+
+    Greedy search has no score there: it is the mean of the log-probabilities of the model.
+    """
+    with torch.no_grad():
+        found = hf.generate(
+            do_sample=False, return_dict_in_generate=True, output_scores=True, output_logits=True, **arguments
+        )
+    answers = []
+    for i, row in enumerate(found.sequences[:, prompt:].tolist()):
+        end = next((t for t, token in enumerate(row) if token in ends), len(row))
+        if "sequences_scores" in found:
+            score = float(found.sequences_scores[i])
+        else:
+            steps = [torch.log_softmax(step[i], -1)[token] for step, token in zip(found.logits, row, strict=True)]
+            score = float(torch.stack(steps[: end + 1]).mean())
+        answers.append((row[:end], score))
+    return [answers[i : i + count] for i in range(0, len(answers), count)]
+
+
+def assert_answers(found: list[fastseq.Generation], expected: list[list[tuple[list[int], float]]], where: Any) -> None:
+    assert len(found) == len(expected), where
+    for b, (generation, wanted) in enumerate(zip(found, expected, strict=True)):
+        assert [h.tokens for h in generation.hypotheses] == [tokens for tokens, _ in wanted], (where, b)
+        scores = np.array([h.score for h in generation.hypotheses], np.float32)
+        assert_close(scores, np.array([score for _, score in wanted], np.float32))
+
+
 def assert_generates_the_same(hf: Any, folder: Path, rows: list[list[int]], **options: Any) -> None:
     """Both backends give the tokens and scores of transformers, which gets the batch padded."""
     decoder_only = not hf.config.is_encoder_decoder
@@ -91,25 +150,23 @@ def assert_generates_the_same(hf: Any, folder: Path, rows: list[list[int]], **op
     models = [fastseq.load_model(folder, backend=backend) for backend in ("native", "numpy")]
     for search in SEARCHES:
         settings = options | search
-        with torch.no_grad():
-            expected = hf.generate(
-                input_ids=ids, attention_mask=mask, do_sample=False, return_dict_in_generate=True, output_scores=True,
-                **settings,
-            )  # fmt: skip
-        ends = set(settings["eos_token_id"])
-        start = ids.shape[1] if decoder_only else 1
-        per_sentence = settings.get("num_return_sequences", 1)
-        sequences = [_tokens(row[start:].tolist(), ends) for row in expected.sequences]
+        expected = their_answers(
+            hf, set(settings["eos_token_id"]), count=settings.get("num_return_sequences", 1),
+            prompt=ids.shape[1] if decoder_only else 1, input_ids=ids, attention_mask=mask, **settings,
+        )  # fmt: skip
         for model in models:
-            found = model.generate(rows, **settings)
-            for b, generation in enumerate(found):
-                wanted = sequences[b * per_sentence : (b + 1) * per_sentence]
-                assert [h.tokens for h in generation.hypotheses] == wanted, (search, model.backend, b)
-                if settings["num_beams"] > 1:
-                    scores = expected.sequences_scores[b * per_sentence : (b + 1) * per_sentence]
-                    assert_close(np.array([h.score for h in generation.hypotheses], np.float32), scores)
+            assert_answers(model.generate(rows, **settings), expected, (search, model.backend))
 
 
-def _tokens(row: list[int], ends: set[int]) -> list[int]:
-    """What was generated before the end token."""
-    return row[: next((i for i, token in enumerate(row) if token in ends), len(row))]
+def assert_varied(folder: Path, **options: Any) -> None:
+    """Parity means something only if answers differ, end at different lengths and do not repeat one token."""
+    model, ends = fastseq.load_model(folder), ends_for(folder)
+    for num_beams in (1, 2, 4):
+        found = model.generate(batches(80, [5] * 40, 4), num_beams=num_beams, eos_token_id=ends, **options)
+        rows = [generation.tokens for generation in found]
+        repeated = [before == after for row in rows for before, after in itertools.pairwise(row)]
+        assert np.mean(repeated) < 0.5, num_beams
+        assert len({len(row) for row in rows}) >= 3, num_beams
+        assert len({tuple(row) for row in rows}) >= 20, num_beams
+        assert any(generation.finished for generation in found), num_beams
+        assert not all(generation.finished for generation in found), num_beams

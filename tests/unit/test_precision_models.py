@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import fastseq
-from conftest import has_native
+from conftest import needs_native
 from fastseq.pipelines.pronounce import BUNDLED_MODELS
+from fastseq.pipelines.verify import verify as verify_folder
 from fastseq.weights import read_weights
 
 TEXT = """speech onomatopoeia wednesday colonel physics through rhythm knight psychology queue yacht island chaos
@@ -29,7 +30,7 @@ def name(request):
     return request.param
 
 
-@pytest.mark.skipif(not has_native, reason="the extension is not built")
+@needs_native
 def test_bundled_models_keep_their_pronunciations_in_int8(name):
     exact, narrow = (fastseq.load_model(BUNDLED_MODELS[name], compute_type=t) for t in ("float32", "int8"))
     report = fastseq.verify(narrow, exact, sentences(exact), num_beams=1)
@@ -39,7 +40,7 @@ def test_bundled_models_keep_their_pronunciations_in_int8(name):
     assert report.sentence_agreement >= 0.9, str(report)
 
 
-@pytest.mark.skipif(not has_native, reason="the extension is not built")
+@needs_native
 def test_weights_stored_as_bfloat16_lose_nothing_when_computed_in_bfloat16(name):
     exact, narrow = (fastseq.load_model(BUNDLED_MODELS[name], compute_type=t) for t in ("float32", "bfloat16"))
     report = fastseq.verify(narrow, exact, sentences(exact), num_beams=1)
@@ -48,7 +49,7 @@ def test_weights_stored_as_bfloat16_lose_nothing_when_computed_in_bfloat16(name)
     assert report.sentence_agreement == 1, str(report)
 
 
-@pytest.mark.skipif(not has_native, reason="the extension is not built")
+@needs_native
 @pytest.mark.parametrize("compute_type", ["bfloat16", "int8"])
 def test_both_backends_say_the_same(name, compute_type):
     native, numpy = (fastseq.load_model(BUNDLED_MODELS[name], compute_type, b) for b in ("native", "numpy"))
@@ -86,6 +87,18 @@ def test_a_folder_in_int8_gives_the_bits_of_quantising_at_load(tmp_path, name, b
     # In float32 its weights are what int8 stands for.
     widened = fastseq.load_model(folder)
     assert widened.generate(ids[:2])[0].tokens == fastseq.load_model(original).generate(ids[:2])[0].tokens
+
+
+@needs_native
+@pytest.mark.parametrize("compute_type", ["float32", "int8"])
+def test_the_stages_of_an_int8_folder(tmp_path, name, compute_type):
+    stages = {stage.name: stage for stage in verify_folder(saved(tmp_path, name), compute_type=compute_type)}
+    layers = [f"encoder layer {i}" for i in (1, 2, 3)] if name == "transformer" else []
+    assert list(stages) == [*layers, "encoder output", "logits", "tokens"]
+    # The reference has the weights that int8 stands for; what int8 adds is that activations are rounded to 1/127.
+    limit = 1e-5 if compute_type == "float32" else 0.05
+    for stage in list(stages.values())[:-1]:
+        assert stage.difference < limit * stage.scale, stage
 
 
 def rewrite(folder, change):

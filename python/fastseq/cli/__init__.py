@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args))
     except (OSError, ImportError, ValueError) as error:
-        if isinstance(error, BrokenPipeError):
+        if isinstance(error, BrokenPipeError) or _interrupted(error):
             raise
         print(f"fastseq: error: {error}", file=sys.stderr)
         return 2
@@ -83,10 +83,24 @@ def entry_point() -> int:
     try:
         status = main()
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
         # Nobody reads any more; what is buffered must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except BaseException as error:
+        if not _interrupted(error):
+            raise
+        # CPython ends by the signal, not with our status, if it hit code that exec() runs (dataclasses use it) and
+        # nothing was run so since.
+        exec("")
+        return INTERRUPTED
     return status
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C, or what an import or an extension module made of it."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     answer = pipeline("question-answering", args.model, **pipeline_options(args))
     checked = answer.check({"top_k": args.top_k, "handle_impossible_answer": args.no_answer})
 
-    def compute(pairs: list[Any], first: int) -> list[Any]:
-        results: list[Any] = answer.run(pairs, checked, "line", first)
+    def compute(pairs: list[Any], numbers: list[int]) -> list[Any]:
+        results: list[Any] = answer.run(pairs, checked, "line", numbers)
         return results
 
     def write(number: int, text: str, results: Any) -> str:

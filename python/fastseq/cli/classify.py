@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
     classify = pipeline("token-classification" if entities else "text-classification", model, **options)
     checked = classify.check({"aggregation_strategy": args.aggregation} if entities else {"top_k": args.top_k})
 
-    def compute(texts: list[Any], first: int) -> list[Any]:
-        results: list[Any] = classify.run(texts, checked, "line", first)
+    def compute(texts: list[Any], numbers: list[int]) -> list[Any]:
+        results: list[Any] = classify.run(texts, checked, "line", numbers)
         return results
 
     def write(number: int, text: str, results: Any) -> str:

@@ -44,9 +44,9 @@ def run(args: argparse.Namespace) -> int:
     """Embed all lines; return the exit status."""
     encoder = encoder_of(args)
 
-    def compute(texts: list[Any], first: int) -> list[Any]:
+    def compute(texts: list[Any], numbers: list[int]) -> list[Any]:
         vectors = encoder.encode(
-            texts, args.batch_size or 32, False, normalize_embeddings=args.normalize, name="line", first=first
+            texts, args.batch_size or 32, False, normalize_embeddings=args.normalize, name="line", numbers=numbers
         )
         return list(vectors)
 

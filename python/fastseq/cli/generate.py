@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
     given = {name: value for name, value in options.items() if value is not None}
     checked = pipeline.check(given | {"return_scores": True})
 
-    def compute(texts: list[Any], first: int) -> list[Any]:
-        results: list[Any] = pipeline.run(texts, checked, "line", first)
+    def compute(texts: list[Any], numbers: list[int]) -> list[Any]:
+        results: list[Any] = pipeline.run(texts, checked, "line", numbers)
         return results
 
     def write(number: int, text: str, results: Any) -> str:

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     lines = [(number, line.strip()) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
     if not lines:
         raise ValueError(f"{args.corpus} has no lines to search")
-    index = _index(args, encoder, [line for _, line in lines])
+    index = _index(args, encoder, lines)
     queries = args.query or (line.decode("utf-8", errors="replace").strip() for line in sys.stdin.buffer)
     for i, query in enumerate(query for query in queries if query.strip()):
         with warnings_as_lines():
@@ -70,10 +70,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _index(args: argparse.Namespace, encoder: Any, texts: list[str]) -> SemanticIndex:
-    """The index of these texts, from its folder if that has them."""
+def _index(args: argparse.Namespace, encoder: Any, lines: list[tuple[int, str]]) -> SemanticIndex:
+    """The index of these lines with their numbers, from its folder if that has them."""
     from fastseq.pipelines.semantic_index import SemanticIndex
 
+    texts = [line for _, line in lines]
     if args.index is not None and (Path(args.index) / "index.json").is_file():
         index = SemanticIndex.load(args.index, encoder, backend=args.backend)
         same = len(index) == len(texts) and all(index.text(i) == text for i, text in enumerate(texts))
@@ -82,7 +83,7 @@ def _index(args: argparse.Namespace, encoder: Any, texts: list[str]) -> Semantic
         print(f"fastseq: {args.index} is of another corpus or model; it is made anew", file=sys.stderr)
     index = SemanticIndex(encoder, backend=args.backend)
     with warnings_as_lines():
-        index.add(texts, batch_size=args.batch_size or 32, name="passage", first=1)
+        index.add(texts, batch_size=args.batch_size or 32, name="line", numbers=[n for n, _ in lines])
     if args.index is not None:
         index.save(args.index)
     return index

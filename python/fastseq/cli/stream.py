@@ -78,7 +78,7 @@ class LineRunner:
     Parameters
     ----------
     compute : callable
-        Results of texts; its second argument is the number of the first line.
+        Results of the lines that are not empty; its second argument is their numbers.
     write : callable
         The output line of a line's number, text and result.
     args : namespace
@@ -87,7 +87,7 @@ class LineRunner:
 
     def __init__(
         self,
-        compute: Callable[[list[Any], int], Sequence[Result]],
+        compute: Callable[[list[Any], list[int]], Sequence[Result]],
         write: Callable[[int, str, Result], str],
         args: argparse.Namespace,
         parse: Callable[[str], Any] = lambda text: text,
@@ -149,31 +149,25 @@ class LineRunner:
         return first, texts, items, self._results(items, first, problems), problems
 
     def _results(self, items: list[Any], first: int, problems: dict[int, str]) -> list[Result]:
-        """Results of a chunk; if it fails as a whole, line by line to find the one that does."""
+        """Results of a chunk, computed together; if that fails, line by line to find the one that does."""
         results: list[Result] = [None] * len(items)
-        runs = list(_runs(items))
-        for begin, end in runs:
-            try:
-                with warnings_as_lines():
-                    results[begin:end] = self._compute(items[begin:end], first + begin)
-            except (ValueError, TypeError, RuntimeError):
-                for i in range(begin, end):
-                    try:
-                        with warnings_as_lines():
-                            [results[i]] = self._compute([items[i]], first + i)
-                    except (ValueError, TypeError, RuntimeError) as error:
-                        problems[i] = _reason(error)
+        places = [i for i, item in enumerate(items) if item is not None]
+        if not places:
+            return results
+        try:
+            with warnings_as_lines():
+                found = self._compute([items[i] for i in places], [first + i for i in places])
+        except (ValueError, TypeError, RuntimeError):
+            for i in places:
+                try:
+                    with warnings_as_lines():
+                        [results[i]] = self._compute([items[i]], [first + i])
+                except (ValueError, TypeError, RuntimeError) as error:
+                    problems[i] = _reason(error)
+            return results
+        for i, result in zip(places, found, strict=True):
+            results[i] = result
         return results
-
-
-def _runs(items: list[Any]) -> Iterator[tuple[int, int]]:
-    """Begin and end of what stands between lines that have nothing to compute."""
-    begin = 0
-    for i, item in enumerate([*items, None]):
-        if item is None:
-            if i > begin:
-                yield begin, i
-            begin = i + 1
 
 
 def _decode(line: bytes) -> str:

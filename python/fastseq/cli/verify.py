@@ -12,7 +12,8 @@ __all__ = ["add_to"]
 
 _EPILOG = """\
 The model runs twice on the same sentences: natively, and on the NumPy reference. A line for each stage: the largest
-difference and the largest number. The exit status is 1 if a stage differs more than the tolerance.
+difference and the largest number. Stages are the layers of a Transformer's encoder, its output, the logits, the tokens.
+The exit status is 1 if a stage differs more than the tolerance.
 
 examples:
   fastseq verify --model opus-mt-folder
@@ -51,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps(vars(stage)))
         elif stage.name == "tokens":
             same = f"{stage.scale - stage.difference:.0f} of {stage.scale:.0f} sentences the same"
-            print(f"{stage.name:16}{same:44}{'ok' if stage.passed else 'DIFFERENT'}")
+            print(f"{stage.name:18}{same:44}{'ok' if stage.passed else 'DIFFERENT'}")
         else:
             found = f"differs by at most {stage.difference:.2e} of {stage.scale:.3g}"
-            print(f"{stage.name:16}{found:44}{'ok' if stage.passed else 'TOO FAR'}")
+            print(f"{stage.name:18}{found:44}{'ok' if stage.passed else 'TOO FAR'}")
     return 0 if all(stage.passed for stage in stages) else 1

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastseq import _backend
 from fastseq.models.base import Floats, Model, split
 from fastseq.models.generation import GenerationDefaults
 from fastseq.models.kinds import DecoderConfig
 from fastseq.models.ragged import Ids, Offsets, check_positions, ragged
-from fastseq.search import Generation, GenerationConfig, Outputs
+from fastseq.search import Generation, GenerationConfig, Outputs, SearchStream
+from fastseq.search.inputs import split_inputs
+from fastseq.search.stream import OnTokens, run
 
 __all__ = ["DecoderModel"]
+
+
+@dataclass(frozen=True)
+class _Prompts:
+    """Some of the prompts, which one search continues."""
+
+    rows: list[int]  # which ones of the caller's
+    ids: Ids
+    offsets: Offsets
+    options: dict[str, Any]
 
 
 class DecoderModel(Model):
@@ -69,6 +84,7 @@ class DecoderModel(Model):
         defaults = defaults or GenerationDefaults(GenerationConfig(), start_id=start, eos_ids=(end,))
         super().__init__(config, tensors, backend, folder, defaults, compute_type)
         self._config = config
+        self._decoding = _backend.get(self._backend).Decoding
 
     @property
     def config(self) -> DecoderConfig:
@@ -85,7 +101,9 @@ class DecoderModel(Model):
         """Number of token ids."""
         return self._config.decoder.vocab_size
 
-    def generate(self, input_ids: Any, lengths: Any = None, **options: Any) -> list[Generation]:
+    def generate(
+        self, input_ids: Any, lengths: Any = None, *, on_tokens: OnTokens | None = None, **options: Any
+    ) -> list[Generation]:
         """Search the most probable continuation of each prompt.
 
         Parameters
@@ -94,10 +112,16 @@ class DecoderModel(Model):
             Prompts; an empty one stands for the start token alone.
         lengths : sequence of int, optional
             Of the rows of a 2-D array.
+        on_tokens : callable, optional
+            Called with `StreamedTokens` as soon as tokens are certain; returning False ends the search where it is.
         **options
-            Fields of `GenerationConfig`, and `eos_token_id`. The prompt counts in `max_length` and `min_length`, and
-            not in `max_new_tokens` and `min_new_tokens`. Also `return_token_log_probs`, `return_logits` and
-            `return_top_logits`, see `Hypothesis`.
+            Fields of `GenerationConfig`, and `eos_token_id`. As in transformers the prompt counts in `max_length` and
+            `min_length`, not in `max_new_tokens` and `min_new_tokens`, and what keeps tokens from being repeated knows
+            it. Without a limit here and in the folder there may be 255 new tokens, or as many as the model has
+            positions for: the 20 of transformers, prompt included, leave a longer prompt without an answer.
+            `prefix_allowed_tokens_fn` and `logits_processor` as in `fastseq.beam_search`; they get the prompt with
+            what follows it. Also `return_token_log_probs`, `return_logits`, `return_trace` and `return_top_logits`, see
+            `Hypothesis`.
 
         Returns
         -------
@@ -109,25 +133,72 @@ class DecoderModel(Model):
         TypeError, ValueError
             If an id, a length or an option is wrong, or there are too few positions.
         """
+        outputs, fields = _outputs(options)
+        if on_tokens is not None or outputs.trace:
+            return run(self.stream(input_ids, lengths, **options), on_tokens)
         ids, offsets = self._prompts(input_ids, lengths)
-        outputs, fields = Outputs.split(options)
-        if outputs.attention or outputs.trace:
-            raise ValueError("return_attention and return_trace are for models that attend to a source")
-        defaults = self._defaults.override(fields)
-        defaults.resolve(self.vocab_size)
-        searches: dict[tuple[int, int], list[int]] = {}  # prompts by their limits
-        for b, size in enumerate(np.diff(offsets)):
-            searches.setdefault(self._limits(defaults.config, int(size)), []).append(b)
         generations: list[Generation | None] = [None] * (len(offsets) - 1)
-        for (new_tokens, at_least), rows in searches.items():
-            limits = defaults.override({"max_new_tokens": new_tokens, "min_new_tokens": at_least})
-            prompts = [ids[offsets[b] : offsets[b + 1]] for b in rows]
-            bounds = np.cumsum([0, *map(len, prompts)])
-            search = limits.resolve(self.vocab_size)
-            answers = self._core.generate(np.concatenate(prompts), bounds, search, outputs.resolve())
-            for b, answer in zip(rows, answers, strict=True):
+        for part in self._searches(ids, offsets, fields, together=True):
+            answers = self._core.generate(part.ids, part.offsets, part.options, outputs.resolve())
+            for b, answer in zip(part.rows, answers, strict=True):
                 generations[b] = Generation.from_answers(answer)
         return [generation for generation in generations if generation is not None]
+
+    def stream(self, input_ids: Any, lengths: Any = None, **options: Any) -> SearchStream:
+        """Search as `generate` does, and iterate over the tokens as soon as they are certain.
+
+        Parameters
+        ----------
+        input_ids, lengths, **options
+            As in `generate`.
+
+        Returns
+        -------
+        SearchStream
+            An iterator of `StreamedTokens`. Prompts are continued one after the other, only as far as the stream is
+            read.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `generate`.
+        """
+        outputs, fields = _outputs(options)
+        ids, offsets = self._prompts(input_ids, lengths)
+
+        def start(part: _Prompts) -> Any:
+            return self._decoding(self._core, part.ids, part.offsets, part.options, outputs.resolve())
+
+        searches = self._searches(ids, offsets, fields, together=False)
+        parts: list[tuple[int, Callable[[], Any]]] = [(part.rows[0], partial(start, part)) for part in searches]
+        return SearchStream(parts, len(offsets) - 1, outputs.trace)
+
+    def _searches(self, ids: Ids, offsets: Offsets, options: dict[str, Any], together: bool) -> list[_Prompts]:
+        """Prompts that one search can continue: of the same limits, and for `logits_processor` of the same length."""
+        inputs, fields = split_inputs(options)
+        for name in ("prompt", "prefix", "encoder_input_ids"):
+            if name in inputs:
+                raise ValueError(f"{name} is given; what this model continues is input_ids")
+        defaults = self._defaults.override(fields)
+        seeds = defaults.resolve(self.vocab_size, **inputs)["seed"]
+        if len(seeds) > 1 and len(seeds) != len(offsets) - 1:
+            raise ValueError(f"seed has {len(seeds)} entries; expected one for each of the {len(offsets) - 1} prompts")
+        groups: dict[Any, list[int]] = {}
+        for b, size in enumerate(np.diff(offsets).tolist()):
+            alike = size if inputs.get("logits_processor") is not None else None
+            groups.setdefault((self._limits(defaults.config, size), alike, None if together else b), []).append(b)
+        allow = inputs.get("prefix_allowed_tokens_fn")
+        searches = []
+        for ((new_tokens, at_least), _, _), rows in groups.items():
+            prompts = [ids[offsets[b] : offsets[b + 1]] for b in rows]
+            own = inputs | {"prompt": [prompt.tolist() for prompt in prompts]}
+            if callable(allow):
+                own["prefix_allowed_tokens_fn"] = partial(_allowed, allow, rows)
+            limits = defaults.override({"max_new_tokens": new_tokens, "min_new_tokens": at_least})
+            resolved = limits.resolve(self.vocab_size, **own)
+            resolved["seed"] = [seeds[b] for b in rows] if len(seeds) > 1 else seeds
+            searches.append(_Prompts(rows, np.concatenate(prompts), np.cumsum([0, *map(len, prompts)]), resolved))
+        return searches
 
     def logits(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
         """Return the logits after each token of each sequence, (length, vocab_size).
@@ -180,3 +251,14 @@ class DecoderModel(Model):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
+
+
+def _outputs(options: dict[str, Any]) -> tuple[Outputs, dict[str, Any]]:
+    outputs, fields = Outputs.split(options)
+    if outputs.attention or fields.get("coverage_penalty"):
+        raise ValueError("return_attention and coverage_penalty are for models that attend to a source")
+    return outputs, fields
+
+
+def _allowed(allow: Callable[[int, Any], Any], rows: list[int], sentence: int, ids: Any) -> Any:
+    return allow(rows[sentence], ids)

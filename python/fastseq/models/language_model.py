@@ -187,7 +187,9 @@ class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
         lengths : sequence of int, optional
             Of the rows of a 2-D array.
         **options
-            Fields of `GenerationConfig`; greedy by default. The search counts what it generates, not the prompt.
+            As in `fastseq.beam_search`; greedy by default. The start token and the prompt count in `max_length` and
+            `min_length`, not in `max_new_tokens`, which is 255 if neither is given; what keeps tokens from being
+            repeated knows them.
 
         Returns
         -------
@@ -205,9 +207,10 @@ class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
         read = np.concatenate([text[:-1] for text in texts] or [[]]).astype(np.int32)
         # All but the last token of each prompt: with it the first step of the search begins.
         _, h, c = self._stack.forward(read, offsets)
-        state = {"next": np.array([text[-1] for text in texts], np.int32), "h": h.swapaxes(0, 1)}
+        state = {"h": h.swapaxes(0, 1)}
         if c is not None:
             state["c"] = c.swapaxes(0, 1)
+        limits = {} if {"max_length", "max_new_tokens"} & options.keys() else {"max_new_tokens": 255}
         with _backend.use_backend(self._backend):
             return beam_search(
                 self._step,
@@ -215,14 +218,14 @@ class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
                 batch_size=len(texts),
                 start_id=start,
                 eos_id=self._config.eos_token_id,
-                **{"num_beams": 1, **options},
+                prompt=texts,
+                **{"num_beams": 1, **limits, **options},
             )
 
     def _step(self, ids: NDArray[np.int64], state: State) -> tuple[Floats, State]:
         """Logits (n, V) after one more token in each row; h and c of the state are (n, num_layers, H)."""
-        tokens = state["next"] if "next" in state else ids.astype(np.int32)
         states = [np.ascontiguousarray(state[name].swapaxes(0, 1)) for name in ("h", "c") if name in state]
-        output, h, c = self._stack.forward(tokens, np.arange(len(tokens) + 1), *states)
+        output, h, c = self._stack.forward(ids.astype(np.int32), np.arange(len(ids) + 1), *states)
         after = {"h": h.swapaxes(0, 1)} | ({} if c is None else {"c": c.swapaxes(0, 1)})
         return self._output.forward(output), after
 

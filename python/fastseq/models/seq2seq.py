@@ -126,7 +126,8 @@ class Seq2SeqModel(Model):
             `prefix`, `prefix_allowed_tokens_fn` and `logits_processor` as in `fastseq.beam_search` (functions are
             called with some sentences at a time, from any thread); and what else to return: `return_token_log_probs`,
             `return_attention`, `return_logits`, `return_trace` (True or False), `return_top_logits` (how many), see
-            `Hypothesis`.
+            `Hypothesis`. Without a limit here and in the folder there may be 256 tokens, or as many as the model has
+            positions: the 20 of transformers would cut off most sentences, which their end token ends anyway.
 
         Returns
         -------

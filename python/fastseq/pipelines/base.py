@@ -6,6 +6,7 @@ length in batches of a bounded number of tokens, and the task makes a result of 
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from fastseq.models.ragged import token_batches
 from fastseq.pipelines.progress import progress_bar
 from fastseq.text import Encoding, Tokenizer, load_tokenizer
 
-__all__ = ["Options", "Pipeline", "Prepared", "batches", "positions_of", "warn"]
+__all__ = ["Options", "Pipeline", "Prepared", "batches", "named", "positions_of", "warn"]
 
 Options: TypeAlias = dict[str, Any]
 
@@ -117,7 +118,7 @@ class Pipeline(ABC):
     def finish(self, prepared: Prepared, outputs: list[Any], options: Options) -> Any:
         """Return the result of one input."""
 
-    def run(self, inputs: Any, options: Options, name: str = "input", first: int = 0) -> Any:
+    def run(self, inputs: Any, options: Options, name: str = "input", numbers: Iterable[int] | None = None) -> Any:
         """Return the result of one input, a list of those of a list, or an iterator for an iterator.
 
         Parameters
@@ -125,14 +126,15 @@ class Pipeline(ABC):
         inputs : Any
         options : dict
             What `check` returned.
-        name, first : str and int
-            What messages call inputs, and the number of the first.
+        name : str
+        numbers : iterable of int, optional
+            What messages call inputs, and the number of each; from 0 by default.
         """
         if isinstance(inputs, (list, tuple)):
             with progress_bar(len(inputs), self.task, self._progress) as bar:
-                return list(self._stream(_named(inputs, name, first), options, bar))
+                return list(self._stream(named(inputs, name, numbers), options, bar))
         if isinstance(inputs, Iterable) and not isinstance(inputs, (str, bytes, Mapping)):
-            return self._lazily(_named(inputs, name, first), options)
+            return self._lazily(named(inputs, name, numbers), options)
         [result] = self._stream([(f"the {name}", inputs)], options, None)
         return result
 
@@ -207,8 +209,10 @@ class Pipeline(ABC):
         return f"{type(self).__name__}({self.model!r})"
 
 
-def _named(inputs: Iterable[Any], name: str, first: int) -> Iterator[tuple[str, Any]]:
-    return ((f"{name} {i}", item) for i, item in enumerate(inputs, first))
+def named(inputs: Iterable[Any], name: str, numbers: Iterable[int] | None) -> Iterator[tuple[str, Any]]:
+    """Yield inputs, each with what messages call it: a name and its number, from 0 if there are none given."""
+    numbers = itertools.count() if numbers is None else numbers
+    return ((f"{name} {number}", item) for item, number in zip(inputs, numbers, strict=False))
 
 
 def batches(lengths: Sequence[int], batch_size: int | None) -> Iterator[list[int]]:

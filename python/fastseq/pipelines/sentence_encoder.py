@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastseq._checks import integer
 from fastseq.models.hub import model_folder
-from fastseq.pipelines.base import batches
+from fastseq.pipelines.base import batches, named
 from fastseq.pipelines.feature_extraction import FeatureExtraction
 from fastseq.pipelines.progress import progress_bar
 from fastseq.pipelines.sentence_modules import Step, read_modules
@@ -87,7 +87,7 @@ class SentenceEncoder:
         prompt: str | None = None,
         *,
         name: str = "sentence",
-        first: int = 0,
+        numbers: Iterable[int] | None = None,
     ) -> Floats:
         """Return the vectors of sentences.
 
@@ -104,8 +104,9 @@ class SentenceEncoder:
             The prompt of the folder that is put in front of each sentence.
         prompt : str, optional
             One that is given.
-        name, first : str and int
-            What messages call sentences, and the number of the first.
+        name : str
+        numbers : iterable of int, optional
+            What messages call sentences, and the number of each; from 0 by default.
 
         Returns
         -------
@@ -127,9 +128,9 @@ class SentenceEncoder:
             raise TypeError(f"encode: sentences is {type(sentences).__name__}; expected a str or a sequence of str")
         texts = [sentences] if isinstance(sentences, str) else list(sentences)
         units = []
-        for i, text in enumerate(texts, first):
-            whole = prefix + self._features.text(text, f"{name} {i}")
-            units.append(encode_within(self._features, whole.lower() if self._lower else whole, None, f"{name} {i}"))
+        for where, text in named(texts, name, numbers):
+            whole = prefix + self._features.text(text, where)
+            units.append(encode_within(self._features, whole.lower() if self._lower else whole, None, where))
         result = np.empty((len(texts), self.dimension), np.float32)
         with progress_bar(len(texts), "encode", show_progress_bar) as bar:
             for batch in batches([len(unit) for unit in units], batch_size):

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastseq.models import load_model
 from fastseq.models.hub import model_folder
+from fastseq.models.prefix import encoder_prefixes
 from fastseq.pipelines.base import positions_of
 
 __all__ = ["Stage", "verify"]
@@ -68,6 +69,7 @@ def verify(
     Returns
     -------
     list of Stage
+        Of a Transformer's encoder "encoder layer 1" and so on: what leaves this layer after all before it. Then
         "encoder output", "logits" and "tokens", as far as the model has them. Tokens are greedy ones; those of a
         compute type with less precision may differ and are only counted.
 
@@ -82,7 +84,10 @@ def verify(
     fast: Any = load_model(folder, compute_type, "native")
     slow: Any = load_model(folder, "float32", "numpy")
     ids = _sample(folder, fast, texts)
-    stages: list[Stage] = []
+    stages = [
+        _compared(f"encoder layer {depth}", ours.encode(ids), theirs.encode(ids), tolerance)
+        for depth, (ours, theirs) in enumerate(encoder_prefixes(slow, compute_type), 1)
+    ]
     if hasattr(fast, "encode"):
         stages.append(_compared("encoder output", fast.encode(ids), slow.encode(ids), tolerance))
     if hasattr(fast, "generate"):

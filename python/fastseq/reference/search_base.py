@@ -49,6 +49,8 @@ class Search(TracedSearch):
         self._eos = options["eos_ids"]
         self._length = 1  # tokens of every live row, with the start token
         self._vocab_size = 0
+        # What each sentence begins with: its prompt, or the start token.
+        self._given = [list(prompt) for prompt in options["prompt"]] or [[options["start_id"]]] * batch_size
         self._prefixes = [list(prefix) for prefix in options["prefix"]] or [[] for _ in range(batch_size)]
         super().__init__(batch_size, outputs, trace)
         self._beams: list[Beam] = []
@@ -63,8 +65,7 @@ class Search(TracedSearch):
     @property
     def ids(self) -> Array:
         """The token that each row feeds to the next step, (n,)."""
-        start = self._options["start_id"]
-        return np.array([beam.tokens[-1] if beam.tokens else start for beam in self._beams], np.int32)
+        return np.array([(beam.tokens or self._given[beam.sentence])[-1] for beam in self._beams], np.int32)
 
     @property
     def parents(self) -> Array:
@@ -131,9 +132,10 @@ class Search(TracedSearch):
         rows = {}
         for row in free:
             beam = self._beams[row]
-            ids = [self._options["start_id"], *beam.tokens]
-            prompt = 1 + len(self._prefixes[beam.sentence])
-            rows[row] = Row(beam.sentence, ids, prompt, self._max_length(beam.sentence))
+            given = self._given[beam.sentence]
+            prompt = len(given) + len(self._prefixes[beam.sentence])
+            longest = len(given) - 1 + self._max_length(beam.sentence)
+            rows[row] = Row(beam.sentence, [*given, *beam.tokens], prompt, longest)
 
         def run(processors: list[Processor]) -> None:
             for row, context in rows.items():
@@ -197,7 +199,7 @@ class Search(TracedSearch):
 
     def _max_length(self, sentence: int) -> int:
         if self._options["max_new_tokens"] is None:
-            return int(self._options["max_length"])
+            return int(self._options["max_length"]) - len(self._given[sentence]) + 1
         return 1 + len(self._prefixes[sentence]) + int(self._options["max_new_tokens"])
 
     def _is_last_step(self, sentence: int) -> bool:

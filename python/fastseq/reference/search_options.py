@@ -18,21 +18,37 @@ def check_options(options: Options, batch_size: int) -> None:
         if not valid:
             raise ValueError(f"{name} is {value}; expected {wanted}")
     needs_source = options["encoder_repetition_penalty"] != 1.0 or options["encoder_no_repeat_ngram_size"] > 0
-    counts = [("prefix", False), ("encoder_input_ids", needs_source)]
+    counts = [("prompt", False), ("prefix", False), ("encoder_input_ids", needs_source)]
     if len(options["seed"]) != 1:
         counts.append(("seed", options["do_sample"]))
     for name, needed in counts:
         count = len(options[name])
         if count != batch_size and (needed or count):
             raise ValueError(f"{name} has {count} entries; expected one for each of the {batch_size} sentences")
-    for b, prefix in enumerate(options["prefix"]):
-        limit = options["max_new_tokens"]
-        fits = len(prefix) + 1 < options["max_length"] if limit is None else limit > 0
-        if prefix and not fits:
+    prompts = options["prompt"]
+    for b, prompt in enumerate(prompts):
+        if not prompt:
+            raise ValueError(f"prompt[{b}] is empty; expected at least one token")
+        if len(prompt) > 1:
+            _check_room(options, f"prompt[{b}]", len(prompt), len(prompt))
+        if options["logits_processor"] and len(prompt) != len(prompts[0]):
             raise ValueError(
-                f"prefix[{b}] has {len(prefix)} tokens, which leaves no room for others; expected a larger max_length "
-                "or max_new_tokens"
+                f"logits_processor needs prompts of one length; prompt[0] has {len(prompts[0])} tokens, prompt[{b}] has"
+                f" {len(prompt)}"
             )
+    for b, prefix in enumerate(options["prefix"]):
+        if prefix:
+            given = len(prompts[b]) if prompts else 1
+            _check_room(options, f"prefix[{b}]", len(prefix), given + len(prefix))
+
+
+def _check_room(options: Options, name: str, tokens: int, counted: int) -> None:
+    limit = options["max_new_tokens"]
+    if not (counted < options["max_length"] if limit is None else limit > 0):
+        raise ValueError(
+            f"{name} has {tokens} tokens, which leaves no room for others; expected a larger max_length or "
+            "max_new_tokens"
+        )
 
 
 def named_tokens(options: Options) -> list[tuple[str, int]]:
@@ -46,7 +62,12 @@ def named_tokens(options: Options) -> list[tuple[str, int]]:
     named += [("force_words_ids", token) for tokens in words for token in tokens]
     for name in ("forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens"):
         named += [(name, token) for token in options[name]]
-    return named + [(f"prefix[{b}]", token) for b, prefix in enumerate(options["prefix"]) for token in prefix]
+    return named + [
+        (f"{name}[{b}]", token)
+        for name in ("prefix", "prompt")
+        for b, tokens in enumerate(options[name])
+        for token in tokens
+    ]
 
 
 def _beams(options: Options) -> list[Check]:

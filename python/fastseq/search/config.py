@@ -213,6 +213,7 @@ class GenerationConfig:
         *,
         start_id: int,
         eos_id: int | Iterable[int],
+        prompt: Iterable[Any] | None = None,
         prefix: Iterable[Any] | None = None,
         encoder_input_ids: Iterable[Any] | None = None,
         prefix_allowed_tokens_fn: Any = None,
@@ -226,7 +227,7 @@ class GenerationConfig:
             The token that every sequence starts with.
         eos_id : int or iterable of int
             The end token or tokens; none: sequences end at `max_length` only.
-        prefix, encoder_input_ids, prefix_allowed_tokens_fn, logits_processor
+        prompt, prefix, encoder_input_ids, prefix_allowed_tokens_fn, logits_processor
             As in `fastseq.beam_search`.
 
         Returns
@@ -253,7 +254,7 @@ class GenerationConfig:
                 "encoder_input_ids is missing; encoder_repetition_penalty and encoder_no_repeat_ngram_size need it"
             )
         sources = encoder_input_ids if needs_source else None
-        inputs = resolve_inputs(prefix, sources, prefix_allowed_tokens_fn, logits_processor)
+        inputs = resolve_inputs(prompt, prefix, sources, prefix_allowed_tokens_fn, logits_processor)
         seed = (secrets.randbits(64),) if self.seed is None and self.do_sample else self.seed
         unused = {name: () for name in _LISTS if options[name] is None}
         return (

@@ -61,14 +61,16 @@ def beam_search(
     on_tokens : callable, optional
         Called with `StreamedTokens` as soon as tokens are certain; returning False ends the search where it is.
     **options
-        Fields of `GenerationConfig`; `prefix`, for each sentence the tokens after the start token that its target has
-        to start with, which are part of the result and do not count in its score; `encoder_input_ids`, the tokens of
-        each source, which `encoder_repetition_penalty` and `encoder_no_repeat_ngram_size` compare with;
-        `prefix_allowed_tokens_fn`, a function ``(sentence, ids) -> ids`` that names the tokens that may follow the ids
-        (n,); `logits_processor`, one or several functions ``(ids, scores) -> scores`` that change the scores (n, V) of
-        the live rows with ids (n, length), each row on its own. And what else to return: `return_token_log_probs`,
-        `return_attention`, `return_logits`, `return_trace` (True or False), `return_top_logits` (how many); see
-        `Hypothesis`.
+        Fields of `GenerationConfig`; `prompt`, for each sentence the tokens that the model reads, of which the last one
+        takes the place of `start_id` (the state is that after the others): processors see it, `max_length` and
+        `min_length` count it, the result is without it; `prefix`, for each sentence the tokens after the start token
+        that its target has to start with, which are part of the result and do not count in its score;
+        `encoder_input_ids`, the tokens of each source, which `encoder_repetition_penalty` and
+        `encoder_no_repeat_ngram_size` compare with; `prefix_allowed_tokens_fn`, a function ``(sentence, ids) -> ids``
+        that names the tokens that may follow the ids (n,); `logits_processor`, one or several functions ``(ids, scores)
+        -> scores`` that change the scores (n, V) of the live rows with ids (n, length), each row on its own. And what
+        else to return: `return_token_log_probs`, `return_attention`, `return_logits`, `return_trace` (True or False),
+        `return_top_logits` (how many); see `Hypothesis`.
 
     Returns
     -------

@@ -16,7 +16,7 @@ __all__ = ["of_sentences", "resolve_inputs", "split_inputs"]
 Ids: TypeAlias = NDArray[np.int64]
 Scores: TypeAlias = NDArray[np.float32]
 
-_NAMES = ("prefix", "encoder_input_ids", "prefix_allowed_tokens_fn", "logits_processor")
+_NAMES = ("prompt", "prefix", "encoder_input_ids", "prefix_allowed_tokens_fn", "logits_processor")
 
 
 def split_inputs(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -26,6 +26,7 @@ def split_inputs(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any
 
 
 def resolve_inputs(
+    prompt: Iterable[Any] | None,
     prefix: Iterable[Any] | None,
     encoder_input_ids: Iterable[Any] | None,
     prefix_allowed_tokens_fn: Any,
@@ -43,6 +44,7 @@ def resolve_inputs(
         if not callable(processor):
             raise TypeError(f"logits_processor has {processor!r}; expected functions (ids, scores) -> scores")
     return {
+        "prompt": [check_tokens(f"prompt[{i}]", tokens) for i, tokens in enumerate(prompt or ())],
         "prefix": [check_tokens(f"prefix[{i}]", tokens) for i, tokens in enumerate(prefix or ())],
         "encoder_input_ids": [
             check_tokens(f"encoder_input_ids[{i}]", ids)
@@ -57,7 +59,7 @@ def of_sentences(options: dict[str, Any], first: int, count: int) -> dict[str, A
     """Return resolved options for `count` sentences from `first` on, which a search then numbers from 0."""
     own = {
         name: options[name][first : first + count]
-        for name in ("prefix", "encoder_input_ids", "seed")
+        for name in ("prompt", "prefix", "encoder_input_ids", "seed")
         if len(options[name]) > (name == "seed")
     }
     allow = options["prefix_allowed_tokens_fn"]

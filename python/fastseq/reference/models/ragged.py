@@ -12,6 +12,9 @@ __all__ = ["groups", "of_sentences", "positions"]
 
 Array: TypeAlias = NDArray[Any]
 
+# Options with an entry for each sentence, or none.
+_LISTS = ("prompt", "prefix", "encoder_input_ids")
+
 
 def groups(offsets: Array, most: int) -> Iterator[Array]:
     """Indices of sentences of one length, at most `most` at a time."""
@@ -31,7 +34,7 @@ def positions(offsets: Array, sentences: Array) -> Array:
 
 def of_sentences(options: dict[str, Any], sentences: Array) -> dict[str, Any]:
     """Return the options of a search for some of the sentences, which it then numbers from 0."""
-    own = {name: [options[name][b] for b in sentences] for name in ("prefix", "encoder_input_ids") if options[name]}
+    own = {name: [options[name][b] for b in sentences] for name in _LISTS if options[name]}
     if len(options["seed"]) > 1:
         own["seed"] = [options["seed"][b] for b in sentences]
     allow = options["prefix_allowed_tokens_fn"]
