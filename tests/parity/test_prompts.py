@@ -62,14 +62,14 @@ def options_of(prompt: list[int]) -> list[dict[str, Any]]:
 def test_tokens_of_the_prompt_count_as_in_transformers(reference: tuple[Any, Path], backend: str) -> None:
     hf, folder = reference
     model = fastseq.load_model(folder, backend=backend)
-    plain = 0
+    changed = 0
     for prompt in prompts(12, 1):
         for options in options_of(prompt):
             limit = options | {"max_new_tokens": NEW_TOKENS}
             [found] = model.generate([prompt], **limit)
             assert found.tokens == continued(hf, prompt, **limit), (prompt, options)
-            plain += found.tokens == model.generate([prompt], max_new_tokens=NEW_TOKENS)[0].tokens
-    assert plain < 12 * 10 / 2  # most options change something
+            changed += found.tokens != model.generate([prompt], max_new_tokens=NEW_TOKENS)[0].tokens
+    assert changed > 40  # of 120
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
