@@ -17,7 +17,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from marian_files import OPTIONS, VOCAB, Written, tensors, write  # noqa: E402
+from torch_marian import OPTIONS, VOCAB, Written, tensors, write  # noqa: E402
 
 import fastseq  # noqa: E402
 from fastseq.weights.flat_yaml import read_flat_yaml  # noqa: E402

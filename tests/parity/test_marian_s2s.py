@@ -15,7 +15,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from marian_files import write  # noqa: E402
+from torch_marian import write  # noqa: E402
 
 import fastseq  # noqa: E402
 
