@@ -31,8 +31,8 @@ void quantize_rows(const QuantizeArgs& args) {
     const bool usable = largest >= kSmallest;  // not NaN either
     args.scales[r] = usable ? largest / 127.0f : largest * 0.0f;
     if (!usable) {
-      if (args.padded_size > 0) std::memset(to, args.offset, static_cast<std::size_t>(args.padded_size));
-      continue;  // a row of nothing may have no address, which memset does not allow even for 0 bytes
+      std::memset(to, args.offset, static_cast<std::size_t>(args.padded_size));
+      continue;
     }
     const F32 inverse = broadcast(127.0f / largest);
     for (int64_t i = 0; i < args.size; i += kVirtualLanes) {

@@ -19,7 +19,7 @@ DeepRecurrentDecoder::DeepRecurrentDecoder(const DeepRecurrentSeq2Seq& model, co
   model.keys_.forward(memory_.data(), source.tokens(), keys_.data());
   for (int64_t layer = 0; layer < model.config_.decoder_num_layers; ++layer) {
     Buffer<float>& state = states_.emplace_back(start.size());
-    if (start.size() > 0) std::memcpy(state.data(), start.data(), bytes(start.size()));
+    std::memcpy(state.data(), start.data(), bytes(start.size()));
   }
   int64_t longest = 0;
   for (int64_t b = 0; b < source.batch_size; ++b) longest = std::max(longest, source.length(b));

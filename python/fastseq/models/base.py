@@ -17,12 +17,49 @@ from fastseq.models.ragged import Offsets
 from fastseq.models.tensors import check_tensors
 from fastseq.search import GenerationConfig
 
-__all__ = ["Floats", "Model", "split"]
+__all__ = ["Floats", "Model", "PlacedModel", "split"]
 
 Floats: TypeAlias = NDArray[np.float32]
 
 
-class Model:
+class PlacedModel:
+    """What runs on one backend and may have come from a folder.
+
+    Parameters
+    ----------
+    config
+    backend : {"native", "numpy"}, optional
+        The active one by default.
+    folder : Path, optional
+    compute_type : str
+    """
+
+    def __init__(self, config: Any, backend: str | None, folder: Path | None, compute_type: str) -> None:
+        self._config = config
+        self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
+        self._backend = _backend.active_name() if backend is None else backend
+        self._folder = folder
+
+    @property
+    def compute_type(self) -> str:
+        """What the weights of dense and recurrent layers are computed in."""
+        return self._compute_type
+
+    @property
+    def backend(self) -> str:
+        """Where it runs: "native" or "numpy"."""
+        return self._backend
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder it was read from, if there is one."""
+        return self._folder
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
+
+
+class Model(PlacedModel):
     """A model with its weights, packed for one backend.
 
     Parameters
@@ -49,11 +86,9 @@ class Model:
         defaults: GenerationDefaults | None = None,
         compute_type: str = "float32",
     ) -> None:
-        self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
+        super().__init__(config, backend, folder, compute_type)
         if defaults is not None:
             self._defaults = defaults
-        self._backend = _backend.active_name() if backend is None else backend
-        self._folder = folder
         functions = _backend.get(self._backend)
         arrays: Mapping[str, Any]
         if not isinstance(tensors, BoundTensors):
@@ -61,21 +96,6 @@ class Model:
         else:
             arrays = tensors.read_all() if self._backend == "numpy" else tensors
         self._core = getattr(functions, config.backend_class)(config.backend_options(), arrays, compute_type)
-
-    @property
-    def compute_type(self) -> str:
-        """What the weights of dense and recurrent layers are computed in."""
-        return self._compute_type
-
-    @property
-    def backend(self) -> str:
-        """Where it runs: "native" or "numpy"."""
-        return self._backend
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder it was read from, if there is one."""
-        return self._folder
 
     @property
     def generation_config(self) -> GenerationConfig | None:

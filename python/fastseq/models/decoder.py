@@ -70,6 +70,7 @@ class DecoderModel(Model):
     """
 
     task = "text-generation"
+    _config: DecoderConfig
 
     def __init__(
         self,
@@ -83,7 +84,6 @@ class DecoderModel(Model):
         start, end = config.bos_token_id, config.eos_token_id
         defaults = defaults or GenerationDefaults(GenerationConfig(), start_id=start, eos_ids=(end,))
         super().__init__(config, tensors, backend, folder, defaults, compute_type)
-        self._config = config
         self._decoding = _backend.get(self._backend).Decoding
 
     @property
@@ -248,9 +248,6 @@ class DecoderModel(Model):
         ids, offsets = ragged(input_ids, lengths, self.vocab_size, "input_ids")
         check_positions(offsets, self._config.position_limit, "input_ids")
         return ids, offsets
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
 
 
 def _outputs(options: dict[str, Any]) -> tuple[Outputs, dict[str, Any]]:

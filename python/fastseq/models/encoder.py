@@ -51,6 +51,8 @@ class EncoderModel(Model):
     [(3, 4), (1, 4)]
     """
 
+    _config: EncoderConfig
+
     def __init__(
         self,
         config: EncoderConfig,
@@ -60,7 +62,6 @@ class EncoderModel(Model):
         compute_type: str = "float32",
     ) -> None:
         super().__init__(config, tensors, backend, folder, None, compute_type)
-        self._config = config
 
     @property
     def config(self) -> EncoderConfig:
@@ -147,6 +148,3 @@ class EncoderModel(Model):
                 f" {np.diff(offsets).tolist()}"
             )
         return ids, offsets, types
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"

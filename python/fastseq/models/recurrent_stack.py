@@ -9,7 +9,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
-from fastseq import _backend, _checks
+from fastseq import _backend
+from fastseq.models.base import PlacedModel
 from fastseq.models.config import ModelConfig
 from fastseq.models.ragged import Floats, Ids, Offsets
 from fastseq.models.tensors import check_tensors
@@ -111,7 +112,7 @@ class RecurrentStack:
 _Config = TypeVar("_Config", bound=RecurrentStackConfig)
 
 
-class RecurrentTextModel(Generic[_Config]):
+class RecurrentTextModel(PlacedModel, Generic[_Config]):
     """A stack with an output layer on it, and what its ids mean.
 
     Parameters
@@ -129,6 +130,8 @@ class RecurrentTextModel(Generic[_Config]):
         Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
     """
 
+    _config: _Config
+
     def __init__(
         self,
         config: _Config,
@@ -138,11 +141,8 @@ class RecurrentTextModel(Generic[_Config]):
         folder: Path | None = None,
         compute_type: str = "float32",
     ) -> None:
-        self.folder = folder
-        self._config = config
-        self._compute_type = _checks.compute_type(type(self).__name__, compute_type)
+        super().__init__(config, backend, folder, compute_type)
         self._tokenizer = tokenizer
-        self._backend = _backend.active_name() if backend is None else backend
         arrays = check_tensors(config, tensors)
         self._functions = _backend.get(self._backend)
         self._stack = RecurrentStack(config, arrays, self._backend, compute_type)
@@ -169,16 +169,3 @@ class RecurrentTextModel(Generic[_Config]):
         if self._tokenizer is None:
             raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
         return self._tokenizer
-
-    @property
-    def compute_type(self) -> str:
-        """What the weights of dense and recurrent layers are computed in."""
-        return self._compute_type
-
-    @property
-    def backend(self) -> str:
-        """Where it runs: "native" or "numpy"."""
-        return self._backend
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"

@@ -64,6 +64,7 @@ class Seq2SeqModel(Model):
     """
 
     task = "text2text-generation"
+    _config: Seq2SeqConfig | EncoderDecoderConfig
 
     def __init__(
         self,
@@ -77,7 +78,6 @@ class Seq2SeqModel(Model):
     ) -> None:
         defaults = defaults or GenerationDefaults(GenerationConfig(), config.bos_token_id, (config.eos_token_id,))
         super().__init__(config, tensors, backend, folder, defaults.within(config.position_limit), compute_type)
-        self._config = config
         self._vocabulary = vocabulary
         self._decoding = _backend.get(self._backend).Decoding
 
@@ -293,6 +293,3 @@ class Seq2SeqModel(Model):
             raise ValueError(f"target_ids has {given}; expected as many as input_ids, {bounds - 1}")
         check_positions(offsets, self._config.position_limit, "target_ids")
         return ids, offsets
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fastseq.reference.attention import additive_attention
 from fastseq.reference.linear import embedding, linear
-from fastseq.reference.models.seq2seq import Array, Seq2Seq
+from fastseq.reference.models.seq2seq import Array, RecurrentDecoding
 from fastseq.reference.recurrent import gru_cell
 
 __all__ = ["DeepRecurrentSeq2Seq"]
@@ -31,7 +30,7 @@ class DeepState:
         return DeepState(self.memory[rows], [state[rows] for state in self.layers])
 
 
-class DeepRecurrentSeq2Seq(Seq2Seq[DeepState]):
+class DeepRecurrentSeq2Seq(RecurrentDecoding[DeepState]):
     """Decoder: s = GRU(e(y), s'), c = attention(s), s' = GRU(c, s), ..., logits = W tanh(W_h [e(y); s'; c]).
 
     Parameters
@@ -91,39 +90,15 @@ class DeepRecurrentSeq2Seq(Seq2Seq[DeepState]):
     def _dense(self, name: str) -> tuple[Array, Array]:
         return self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
 
-    def advance(
-        self, target: Array, state: DeepState, return_attention: bool = False
-    ) -> tuple[Array, Array | None, DeepState]:
-        """Read target ids (r, T) one column after the other."""
-        rows, steps = target.shape
-        logits = np.empty((rows, steps, self.config["target_vocab_size"]), self.dtype)
-        attention = np.empty((rows, steps, state.memory.shape[1]), self.dtype) if return_attention else None
-        for t in range(steps):
-            word = embedding(target[:, t].astype(np.int64), self.tensors["decoder.embedding.weight"])
-            base = self._transition("decoder.before", 1, word, state.layers[0])
-            context, weights = self._attend(base, state.memory)
-            top = self._transition("decoder.after", self.config["decoder_base_depth"] - 1, context, base)
-            layers = [top]
-            for i, before in enumerate(state.layers[1:]):
-                layers.append(self._transition(f"decoder.high.{i}", self.config["decoder_high_depth"], top, before))
-                top = layers[-1] + top if self.config["skip"] else layers[-1]
-            joined = np.concatenate((word, top, context), axis=1)
-            logits[:, t] = linear(np.tanh(linear(joined, *self._dense("decoder.hidden"))), *self._dense("output"))
-            state = DeepState(state.memory, layers)
-            if attention is not None:
-                attention[:, t] = weights
-        return logits, attention, state
-
-    def _attend(self, state: Array, memory: Array) -> tuple[Array, Array]:
-        """Context (r, M) and weights (r, S) of a state (r, H) on the memory (r, S, M)."""
-        context, weights = additive_attention(
-            state[:, None],
-            memory,
-            memory,
-            self.tensors["attention.query.weight"],
-            self.tensors["attention.key.weight"],
-            self.tensors["attention.score.weight"][0],
-            self.tensors["attention.bias"],
-            None,
-        )
-        return context[:, 0], weights[:, 0]
+    def _step(self, ids: Array, state: DeepState) -> tuple[Array, Array, DeepState]:
+        word = embedding(ids, self.tensors["decoder.embedding.weight"])
+        base = self._transition("decoder.before", 1, word, state.layers[0])
+        context, weights = self._attend_additively(base, state.memory)
+        top = self._transition("decoder.after", self.config["decoder_base_depth"] - 1, context, base)
+        layers = [top]
+        for i, before in enumerate(state.layers[1:]):
+            layers.append(self._transition(f"decoder.high.{i}", self.config["decoder_high_depth"], top, before))
+            top = layers[-1] + top if self.config["skip"] else layers[-1]
+        joined = np.concatenate((word, top, context), axis=1)
+        logits = linear(np.tanh(linear(joined, *self._dense("decoder.hidden"))), *self._dense("output"))
+        return logits, weights, DeepState(state.memory, layers)

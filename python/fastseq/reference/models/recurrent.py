@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fastseq.reference.attention import additive_attention, multiplicative_attention
+from fastseq.reference.attention import multiplicative_attention
 from fastseq.reference.linear import embedding, linear
-from fastseq.reference.models.seq2seq import Array, Seq2Seq
+from fastseq.reference.models.seq2seq import Array, RecurrentDecoding
 from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
 
 __all__ = ["RecurrentSeq2Seq"]
@@ -37,7 +37,7 @@ class RecurrentState:
         )
 
 
-class RecurrentSeq2Seq(Seq2Seq[RecurrentState]):
+class RecurrentSeq2Seq(RecurrentDecoding[RecurrentState]):
     """Encoder h_s = RNN(e(x_s), h_{s-1}), decoder h_t = RNN(e(y_t), h_{t-1}), logits = W tanh(W_c [c_t; h_t]).
 
     Parameters
@@ -101,55 +101,34 @@ class RecurrentSeq2Seq(Seq2Seq[RecurrentState]):
         ]
         return [np.tanh(state) for state in projected] if self.config["bridge"] == "dense" else projected
 
-    def advance(
-        self, target: Array, state: RecurrentState, return_attention: bool = False
-    ) -> tuple[Array, Array | None, RecurrentState]:
-        """Read target ids (r, T) one column after the other."""
-        rows, steps = target.shape
-        logits = np.empty((rows, steps, self.config["target_vocab_size"]), self.dtype)
-        attention = np.empty((rows, steps, state.memory.shape[1]), self.dtype) if return_attention else None
-        for t in range(steps):
-            x = embedding(target[:, t].astype(np.int64), self.tensors["decoder.embedding.weight"])
-            if self.config["input_feeding"]:
-                x = np.concatenate((x, state.attentional), axis=1)
-            hidden, cell = [], []
-            for layer, weights in enumerate(self.decoder):
-                if self.cell == "lstm":
-                    x, c = lstm_cell(x, state.hidden[layer], state.cell[layer], *weights)
-                    cell.append(c)
-                elif self.cell == "gru":
-                    x = gru_cell(x, state.hidden[layer], *weights)
-                else:
-                    x = rnn_cell(x, state.hidden[layer], *weights, nonlinearity=self.cell.removeprefix("rnn_"))
-                hidden.append(x)
-            if self.config["attention"] != "none":
-                context, weights_on_source = self._attend(x, state.memory)
-                joined = np.concatenate((context, x), axis=1)
-                combine = self.tensors["attention.combine.weight"], self.tensors["attention.combine.bias"]
-                x = linear(joined, *combine)
-                if self.config["combine_activation"] == "tanh":
-                    x = np.tanh(x)
-                if attention is not None:
-                    attention[:, t] = weights_on_source
-            state = RecurrentState(state.memory, hidden, cell, x)
-            logits[:, t] = linear(x, self.tensors["output.weight"], self.tensors["output.bias"])
-        return logits, attention, state
+    def _step(self, ids: Array, state: RecurrentState) -> tuple[Array, Array | None, RecurrentState]:
+        x = embedding(ids, self.tensors["decoder.embedding.weight"])
+        if self.config["input_feeding"]:
+            x = np.concatenate((x, state.attentional), axis=1)
+        hidden, cell = [], []
+        for layer, weights in enumerate(self.decoder):
+            if self.cell == "lstm":
+                x, c = lstm_cell(x, state.hidden[layer], state.cell[layer], *weights)
+                cell.append(c)
+            elif self.cell == "gru":
+                x = gru_cell(x, state.hidden[layer], *weights)
+            else:
+                x = rnn_cell(x, state.hidden[layer], *weights, nonlinearity=self.cell.removeprefix("rnn_"))
+            hidden.append(x)
+        attention = None
+        if self.attends:
+            context, attention = self._attend(x, state.memory)
+            joined = np.concatenate((context, x), axis=1)
+            x = linear(joined, self.tensors["attention.combine.weight"], self.tensors["attention.combine.bias"])
+            if self.config["combine_activation"] == "tanh":
+                x = np.tanh(x)
+        logits = linear(x, self.tensors["output.weight"], self.tensors["output.bias"])
+        return logits, attention, RecurrentState(state.memory, hidden, cell, x)
 
     def _attend(self, hidden: Array, memory: Array) -> tuple[Array, Array]:
         """Context (r, M) and weights (r, S) of the top state (r, H) on the memory (r, S, M)."""
-        query = hidden[:, None]
         if self.config["attention"] == "additive":
-            context, weights = additive_attention(
-                query,
-                memory,
-                memory,
-                self.tensors["attention.query.weight"],
-                self.tensors["attention.key.weight"],
-                self.tensors["attention.score.weight"][0],
-                self.tensors["attention.bias"],
-                None,
-            )
-        else:
-            weight = self.tensors["attention.weight"] if self.config["attention"] == "general" else None
-            context, weights = multiplicative_attention(query, memory, memory, weight, None)
+            return self._attend_additively(hidden, memory)
+        weight = self.tensors["attention.weight"] if self.config["attention"] == "general" else None
+        context, weights = multiplicative_attention(hidden[:, None], memory, memory, weight, None)
         return context[:, 0], weights[:, 0]

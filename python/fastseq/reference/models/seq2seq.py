@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseq.reference.attention import additive_attention
 from fastseq.reference.models.decoding import check_attention
 from fastseq.reference.models.ragged import groups, of_sentences, positions
 from fastseq.reference.quantize import narrow_tensors
@@ -20,7 +21,7 @@ from fastseq.reference.search import make_search
 from fastseq.reference.search_base import Search
 from fastseq.reference.softmax import log_softmax
 
-__all__ = ["Seq2Seq"]
+__all__ = ["RecurrentDecoding", "Seq2Seq"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -140,3 +141,38 @@ class Seq2Seq(Generic[AnyState]):
         logits, attention, state = self.advance(search.ids[:, None], state.select(search.parents), attends)
         search.advance(logits[:, 0].astype(np.float32), None if attention is None else attention[:, 0])
         return state
+
+
+class RecurrentDecoding(Seq2Seq[AnyState]):
+    """A decoder that reads one token after the other, which `_step` says how to."""
+
+    def _step(self, ids: Array, state: AnyState) -> tuple[Array, Array | None, AnyState]:
+        """Read target ids (r,): logits (r, V), attention (r, S) if there is one, and the state after."""
+        raise NotImplementedError
+
+    def advance(
+        self, target: Array, state: AnyState, return_attention: bool = False
+    ) -> tuple[Array, Array | None, AnyState]:
+        """Read target ids (r, T) one column after the other."""
+        rows, steps = target.shape
+        logits = np.empty((rows, steps, self.target_vocab_size), self.dtype)
+        attention = np.empty((rows, steps, state.memory.shape[1]), self.dtype) if return_attention else None
+        for t in range(steps):
+            logits[:, t], weights, state = self._step(target[:, t].astype(np.int64), state)
+            if attention is not None and weights is not None:
+                attention[:, t] = weights
+        return logits, attention, state
+
+    def _attend_additively(self, query: Array, memory: Array) -> tuple[Array, Array]:
+        """Context (r, M) and weights (r, S) of queries (r, H) on the memory (r, S, M)."""
+        context, weights = additive_attention(
+            query[:, None],
+            memory,
+            memory,
+            self.tensors["attention.query.weight"],
+            self.tensors["attention.key.weight"],
+            self.tensors["attention.score.weight"][0],
+            self.tensors["attention.bias"],
+            None,
+        )
+        return context[:, 0], weights[:, 0]
