@@ -136,11 +136,24 @@ def test_wrong_calls_are_named(tmp_path: Path) -> None:
         model.stream(PADDED)
     with pytest.raises(ValueError, match="encode: the model's task is text-classification"):
         fastseq.load_model(saved(classifier(), tmp_path, "keras")).encode(TEXTS)
-    fixed = randomise(keras.Sequential([keras.Input((5,)), layers.Embedding(10, 4), layers.GRU(3)]))
+    ids = keras.Input((5,))
+    fixed = randomise(keras.Model(ids, layers.GRU(3)(layers.Embedding(10, 4)(ids))))
     model = fastseq.load_model(saved(fixed, tmp_path, "keras"))
     assert_same(model.predict(PADDED), [row for row in keras.ops.convert_to_numpy(fixed(PADDED))])
     with pytest.raises(ValueError, match=r"has shape \(1, 1\); expected \(\*, 5\)"):
         model.predict(TEXTS)
+
+
+def test_a_model_that_was_fitted_takes_batches_and_lengths_that_it_did_not_see(tmp_path: Path) -> None:
+    """Its file has an optimiser and its losses, too, and says the shape of the first batch."""
+    theirs = keras.Sequential([layers.Embedding(10, 4), layers.GRU(3), layers.Dense(1, activation="sigmoid")])
+    theirs.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
+    theirs.fit(PADDED, np.arange(5) % 2, batch_size=4, verbose=0)
+    assert theirs.get_config()["layers"][0]["config"]["batch_shape"][1:] == (5,)
+    model = fastseq.load_model(saved(theirs, tmp_path, "keras"))
+    assert_same(model(PADDED), theirs(PADDED))
+    for mine, text in zip(model.predict(TEXTS), TEXTS, strict=True):
+        assert_same(mine, theirs(np.array([text]))[0])
 
 
 class Letters:

@@ -16,7 +16,7 @@ _MOST_PROBED = 1 << 26
 
 
 def input_shapes(source: LayerSource) -> list[InputShape]:
-    """Return the shape of each input, None for any length; ValueError if the model does not say it."""
+    """Return the shape of each input, None for any length, as the model was built; ValueError if it does not say it."""
     if source.kind == "Sequential" and source.inner:
         first = source.inner[0]
         return [(None, None)] if first.kind == "Embedding" else input_shapes(first)
@@ -85,7 +85,7 @@ def references(structure: Any) -> list[tuple[str, int, int]]:
 
 def probe(shapes: list[InputShape]) -> Any:
     """Return inputs of the smallest batch that the shapes allow: what does not fit is found before the first call."""
-    sizes = [(1 if shape[0] is None else shape[0], *(n or _PROBE_STEPS for n in shape[1:])) for shape in shapes]
+    sizes = [(1, *(n or _PROBE_STEPS for n in shape[1:])) for shape in shapes]
     if any(np.prod(size, dtype=np.float64) > _MOST_PROBED for size in sizes):
         raise ValueError(f"inputs have shapes {', '.join(map(str, shapes))}; expected less than {_MOST_PROBED} numbers")
     probes = [np.zeros(size, np.float32) for size in sizes]
