@@ -72,7 +72,7 @@ def test_both_backends_agree(name, compute_type):
             results.append(outputs(LAYERS[name](compute_type), batch()))
     # The integers of a product are the same for the same activations. Those of later steps may differ in the last bit,
     # which can round one of them to the neighbouring step of 127.
-    # A layer norm multiplies what a product is off by: deviations of its rows are here a fifth and more.
+    # A layer norm divides by the deviation of its row, here below 1, and so multiplies what a product is off by.
     tolerance = (1e-5 if "norm" in name else 2e-6) if compute_type == "bfloat16" else 0.01
     np.testing.assert_allclose(*results, atol=tolerance * np.abs(results[0]).max())
     assert np.median(np.abs(results[0] - results[1])) < 1e-6
