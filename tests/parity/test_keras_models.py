@@ -168,9 +168,7 @@ class Letters:
 
 def test_the_classification_pipeline_runs_them(tmp_path: Path) -> None:
     theirs = classifier()
-    classify = fastseq.pipeline(
-        "text-classification", fastseq.load_model(saved(theirs, tmp_path, "keras")), tokenizer=Letters()
-    )
+    classify = fastseq.pipeline("text-classification", saved(theirs, tmp_path, "keras"), tokenizer=Letters())
     scores = {entry["label"]: entry["score"] for entry in classify("bed", top_k=None)}
     expected = keras.ops.convert_to_numpy(theirs(np.array([[1, 4, 3]])))[0]
     assert [scores[f"LABEL_{i}"] for i in range(3)] == pytest.approx(expected.tolist(), abs=1e-5)

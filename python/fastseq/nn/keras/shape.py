@@ -12,7 +12,8 @@ __all__ = ["InputShape", "input_shapes", "last_layer", "probe", "take_activation
 
 InputShape = tuple[int | None, ...]
 _PROBE_STEPS = 2
-_MOST_PROBED = 1 << 26
+_MOST_PROBED = 1 << 22
+_DEEPEST = 16
 
 
 def input_shapes(source: LayerSource) -> list[InputShape]:
@@ -72,15 +73,15 @@ def take_activation(layer: LayerSource | None) -> str | None:
     return str(name)
 
 
-def references(structure: Any) -> list[tuple[str, int, int]]:
+def references(structure: Any, depth: int = 0) -> list[tuple[str, int, int]]:
     """Return all (layer, call, output) in a structure of a configuration."""
     if isinstance(structure, dict):
-        return references(list(structure.values()))
-    if not isinstance(structure, (list, tuple)):
+        structure = list(structure.values())
+    if not isinstance(structure, (list, tuple)) or depth > _DEEPEST:
         return []
     if len(structure) == 3 and isinstance(structure[0], str) and all(type(i) is int for i in structure[1:]):
         return [(structure[0], structure[1], structure[2])]
-    return [found for item in structure for found in references(item)]
+    return [found for item in structure for found in references(item, depth + 1)]
 
 
 def probe(shapes: list[InputShape]) -> Any:
