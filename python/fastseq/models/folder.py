@@ -30,6 +30,7 @@ __all__ = ["load_model", "save_model"]
 
 FORMAT, FORMAT_VERSION = "fastseq", 1
 CONFIG_FILE, TENSOR_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocab.json"
+KERAS_SUFFIXES, KERAS_WEIGHTS = (".keras", ".h5"), "model.weights.h5"
 _MODELS: dict[type[ModelConfig], Any] = {
     RecurrentSeq2SeqConfig: Seq2SeqModel,
     DeepRecurrentSeq2SeqConfig: Seq2SeqModel,
@@ -50,8 +51,9 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     path : str or path
         A folder with `config.json` and weights in a form that `fastseq.weights.read_weights` reads. Of a published
         model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text. Or a
-        file: a `.pt` checkpoint of OpenNMT-py or fairseq, an `.npz` of Marian. Or a name on the Hugging Face hub,
-        "owner/name", with the extra `text`.
+        file: a `.pt` checkpoint of OpenNMT-py or fairseq, an `.npz` of Marian, a `.keras` file, or a `.weights.h5` file
+        with the model's JSON beside it, also in a folder as `model.weights.h5` and `config.json`; these need the extra
+        `keras`. Or a name on the Hugging Face hub, "owner/name", with the extra `text`.
     compute_type : {"float32", "bfloat16", "int8"}
         What the weights of dense and recurrent layers are computed in; all else is float32. Weights stored as float16
         or bfloat16 are widened, which is exact; float64 is rounded; int8 weights with scales are taken as they are.
@@ -60,15 +62,15 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
 
     Returns
     -------
-    Seq2SeqModel, EncoderModel, DecoderModel, RecurrentClassifier or RecurrentLanguageModel
-        As `model_type` in the configuration says.
+    Seq2SeqModel, EncoderModel, DecoderModel, RecurrentClassifier, RecurrentLanguageModel or KerasTextModel
+        As `model_type` in the configuration says; the last for files of Keras.
 
     Raises
     ------
     FileNotFoundError
         If the folder or one of its files is missing.
     ImportError
-        If it is a hub name and the package `huggingface_hub` is not installed.
+        If it is a hub name and the package `huggingface_hub` is not installed, or a file of Keras without h5py.
     ValueError
         If the family is not known, a file is damaged or the files do not agree; the message names the file and
         everything wrong in it.
@@ -83,7 +85,11 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     folder = Path(path)
     if folder.is_file() and folder.suffix in FOREIGN:
         return _make(folder, *FOREIGN[folder.suffix](folder), backend, compute_type)
+    if folder.is_file() and folder.suffix in KERAS_SUFFIXES:
+        return _read_keras(folder, compute_type, backend)
     folder = model_folder(path)
+    if (folder / KERAS_WEIGHTS).is_file():
+        return _read_keras(folder / KERAS_WEIGHTS, compute_type, backend)
     weights = find_weights(folder)
     missing = [] if (folder / CONFIG_FILE).is_file() else [CONFIG_FILE]
     if weights is None:
@@ -103,6 +109,12 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from None
     return _make(weights, config, tensors, vocabulary, backend, compute_type, folder)
+
+
+def _read_keras(path: Path, compute_type: str, backend: str | None) -> Any:
+    from fastseq.models.keras import read_keras_model  # with all layers, which no other model needs
+
+    return read_keras_model(path, compute_type, backend)
 
 
 def _make(

@@ -14,12 +14,12 @@ from fastseq.models.base import PlacedModel
 from fastseq.models.config import ModelConfig
 from fastseq.models.ragged import Floats, Ids, Offsets
 from fastseq.models.tensors import check_tensors
+from fastseq.reference.recurrent import WEIGHT_KINDS
 from fastseq.text import WordTokenizer
 
 __all__ = ["RecurrentStack", "RecurrentStackConfig", "RecurrentTextModel"]
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
-_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,9 @@ class RecurrentStackConfig(ModelConfig):
             width = self.memory_size if layer else self.embedding_size
             for direction in self.directions:
                 sizes = ((rows, width), (rows, self.hidden_size), (rows,), (rows,))
-                shapes |= {f"rnn.{kind}_l{layer}{direction}": size for kind, size in zip(_KINDS, sizes, strict=True)}
+                shapes |= {
+                    f"rnn.{kind}_l{layer}{direction}": size for kind, size in zip(WEIGHT_KINDS, sizes, strict=True)
+                }
         return shapes
 
 
@@ -80,7 +82,7 @@ class RecurrentStack:
         self._functions = _backend.get(backend)
         self._embedding = tensors["embedding.weight"]
         weights = [
-            tuple(tensors[f"rnn.{kind}_l{layer}{direction}"] for kind in _KINDS)
+            tuple(tensors[f"rnn.{kind}_l{layer}{direction}"] for kind in WEIGHT_KINDS)
             for layer in range(config.num_layers)
             for direction in config.directions
         ]

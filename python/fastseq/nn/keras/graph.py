@@ -60,7 +60,8 @@ class _Input(Module):
         super().__init__()
         shape = source.config.get("batch_shape", source.config.get("batch_input_shape"))
         self.name = source.name
-        self.shape = shape if isinstance(shape, (list, tuple)) else None
+        # Keras takes batches of any size, whatever size it saw first.
+        self.shape = (None, *shape[1:]) if isinstance(shape, (list, tuple)) else None
 
     def __call__(self, value: Value) -> tuple[Value, ...]:
         shape = value.array.shape
@@ -79,6 +80,8 @@ class _Sequential(Module):
     def __init__(self, source: LayerSource, compute_type: str) -> None:
         super().__init__()
         for name, layer in _build_all(source, compute_type).items():
+            if isinstance(layer, _Input) and layer.shape is not None:  # as Keras, which looks at the rank only
+                layer.shape = (None,) * len(layer.shape)
             self._add(name, layer)
 
     def __call__(self, value: Any) -> tuple[Value, ...]:
