@@ -1,6 +1,6 @@
-// How weights are packed here, where those of a model lie, and a sum that tells whether they were damaged on the way.
+// How weights are packed here, where those of a model lie, and whether stored ones are what they should be.
 #include "kernels/kernels.h"
-#include "runtime/checksum.h"
+#include "runtime/integrity.h"
 #include "tensor_arrays.h"
 
 namespace fastseq::bindings {
@@ -32,6 +32,13 @@ uint64_t checksum_of(const py::buffer& bytes) {
   if (info.ndim != 1 || info.itemsize != 1) throw std::invalid_argument("bytes must be one row of bytes");
   py::gil_scoped_release release;
   return checksum(static_cast<const unsigned char*>(info.ptr), info.size);
+}
+
+bool all_finite_of(const FloatArray& numbers) {
+  const float* data = numbers.data();
+  const int64_t size = numbers.size();
+  py::gil_scoped_release release;
+  return all_finite(data, size);
 }
 
 }  // namespace
@@ -67,6 +74,7 @@ py::dict weight_arrays(const WeightRecord& record, const py::object& owner) {
 void register_packing(py::module_& m) {
   m.def("packing", &packing);
   m.def("checksum", &checksum_of, py::arg("bytes"));
+  m.def("all_finite", &all_finite_of, py::arg("numbers"));
 }
 
 }  // namespace fastseq::bindings

@@ -291,3 +291,15 @@ def test_both_backends_have_the_same_checksum() -> None:
     for size in (0, 1, 3, 4, 5, 64, 4097, 262_144, 262_149, len(numbers)):
         assert native(numbers[:size]) == numpy(numbers[:size])
     assert native(numbers[:64]) != native(np.roll(numbers[:64], 4))
+
+
+def test_both_backends_find_the_same_number_that_is_not_finite() -> None:
+    numbers = np.random.default_rng(0).standard_normal((517, 601), np.float32)
+    for name in ("native", "numpy"):
+        all_finite = _backend.get(name).all_finite
+        assert all_finite(numbers)
+        assert all_finite(numbers[:0])
+        for place, value in (((0, 0), np.nan), ((516, 600), np.inf), ((300, 7), -np.inf)):
+            wrong = numbers.copy()
+            wrong[place] = value
+            assert not all_finite(wrong)

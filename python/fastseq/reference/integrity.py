@@ -1,14 +1,22 @@
-"""A sum over bytes that tells damage, not malice."""
+"""Whether numbers that were stored are what they should be."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["checksum"]
+__all__ = ["all_finite", "checksum"]
+
+Array: TypeAlias = NDArray[Any]
 
 _WORDS = 1 << 20  # at a time
+
+
+def all_finite(numbers: Array) -> bool:
+    """Whether none of the numbers is NaN or infinite."""
+    return bool(np.isfinite(numbers).all())
 
 
 def checksum(bytes: Any) -> int:
