@@ -1,14 +1,16 @@
 """How time grows with sizes: python benchmarks/scale.py --output scale (or report.py --scale).
 
-One quantity of a random Transformer or of its work is changed at a time. Beside the time of a sentence stands the
-number of multiply-adds that the mathematics asks for; exponents are slopes of the larger half of the sizes, both axes
-logarithmic. Writes scale.md, scale.json and, with matplotlib, scale.svg.
+One quantity of a random Transformer or of its work is changed at a time. Beside the time of a sentence stands what the
+mathematics explains of it: the work is counted by formula, and each kind of work gets the price that fits best. A cost
+that grew faster than every term would stand above it at the largest size. Exponents are slopes of the larger half of
+the sizes, both axes logarithmic. Writes scale.md, scale.json and, with matplotlib, scale.svg.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import statistics
 import sys
@@ -36,15 +38,19 @@ class Work:
     hidden: int = 256
     intermediate: int = 1024
 
-    def multiply_adds(self) -> float:
-        """Of one sentence."""
-        h, s, t = self.hidden, self.source, self.target
-        feed_forward = 2 * h * self.intermediate
-        encoder = self.layers * (s * (4 * h * h + feed_forward) + 2 * s * s * h)
-        cross = self.layers * s * 2 * h * h  # keys and values of the source
-        step = self.layers * (6 * h * h + feed_forward + 2 * s * h) + self.vocabulary * h
-        past = self.layers * h * t * (t + 1)
-        return encoder + cross + self.beams * (t * step + past)
+    def terms(self) -> list[float]:
+        """What the mathematics asks for, for one sentence; each kind of work has its own price.
+
+        Multiply-adds of dense layers, those of attention, numbers of weights that are read for the whole batch, calls.
+        """
+        h, s, t, k = self.hidden, self.source, self.target, self.beams
+        feed_forward, words = 2 * h * self.intermediate, self.vocabulary * h
+        encoder = self.layers * (4 * h * h + feed_forward)
+        cross = self.layers * 2 * h * h  # keys and values of the source
+        decoder = self.layers * (6 * h * h + feed_forward) + words
+        dense = s * (encoder + cross) + k * t * decoder
+        attention = self.layers * h * (2 * s * s + k * t * (2 * s + t + 1))
+        return [dense, attention, (encoder + cross + t * decoder) / self.batch, 1 / self.batch]
 
 
 # From the smallest to the largest. Batches where the weights would be read for few rows: their cost is that of reading.
@@ -108,6 +114,19 @@ def exponent(sizes: tuple[int, ...], values: list[float]) -> float:
     return float(np.polyfit(np.log(sizes[first:]), np.log(values[first:]), 1)[0])
 
 
+def explained(works: list[Work], times: list[float]) -> list[float]:
+    """Times that the terms give at the prices, none below zero, whose squared relative errors are least."""
+    terms, wanted = np.array([work.terms() for work in works]), np.array(times)
+    best, least = wanted, np.inf
+    for chosen in itertools.product((False, True), repeat=terms.shape[1]):
+        matrix = terms[:, chosen] / wanted[:, None]
+        prices = np.linalg.lstsq(matrix, np.ones(len(wanted)), rcond=None)[0]
+        error = float(np.square(matrix @ prices - 1).sum())
+        if any(chosen) and (prices >= 0).all() and error < least:
+            best, least = terms[:, chosen] @ prices, error
+    return [float(value) for value in best]
+
+
 def sweep(name: str, seconds: float, rounds: int) -> dict[str, Any]:
     """Medians over rounds through all sizes."""
     base, sizes = SWEEPS[name]
@@ -119,31 +138,38 @@ def sweep(name: str, seconds: float, rounds: int) -> dict[str, Any]:
         for i, (model, work) in enumerate(zip(shared, works, strict=True)):
             taken[i].append(seconds_of(model, work, seconds))
     times = [statistics.median(values) for values in taken]
-    operations = [work.multiply_adds() for work in works]
+    return describe(name, times)
+
+
+def describe(name: str, times: list[float]) -> dict[str, Any]:
+    """Times in seconds, beside those that the mathematics explains."""
+    base, sizes = SWEEPS[name]
+    found = explained([dataclasses.replace(base, **{name: size}) for size in sizes], times)
     return {
         "name": name,
         "sizes": sizes,
         "ms": [1e3 * value for value in times],
-        "multiply_adds": operations,
+        "explained_ms": [1e3 * value for value in found],
         "time_exponent": exponent(sizes, times),
-        "operations_exponent": exponent(sizes, operations),
+        "explained_exponent": exponent(sizes, found),
+        "largest_above": max(time / wanted - 1 for time, wanted in zip(times, found, strict=True)),
     }
 
 
 def markdown(results: list[dict[str, Any]]) -> str:
     """A line for each quantity."""
-    lines = ["| | milliseconds for each sentence | exponent of the time | of the multiply-adds |", "|---|---|---|---|"]
+    lines = ["| | ms a sentence | exponent | of the mathematics | most above it |", "|---|---|---|---|---|"]
     for result in results:
         pairs = ", ".join(f"{size}: {ms:.3g}" for size, ms in zip(result["sizes"], result["ms"], strict=True))
         lines.append(
             f"| {TITLES[result['name']]} | {pairs} | {result['time_exponent']:.2f} | "
-            f"{result['operations_exponent']:.2f} |"
+            f"{result['explained_exponent']:.2f} | {result['largest_above']:.0%} |"
         )
     return "\n".join(lines) + "\n"
 
 
 def picture(results: list[dict[str, Any]], path: Path) -> None:
-    """Time, and the multiply-adds scaled to meet it at the largest size."""
+    """Time, and what the mathematics explains of it."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -152,9 +178,8 @@ def picture(results: list[dict[str, Any]], path: Path) -> None:
 
     figure, axes = pyplot.subplots(2, 3, figsize=(8, 4.5), layout="constrained")
     for axis, result in zip(axes.flat, results, strict=False):
-        scale = result["ms"][-1] / result["multiply_adds"][-1]
         axis.loglog(result["sizes"], result["ms"], "o-", markersize=3, label="time")
-        axis.loglog(result["sizes"], [scale * n for n in result["multiply_adds"]], "--", label="multiply-adds")
+        axis.loglog(result["sizes"], result["explained_ms"], "--", label="mathematics")
         axis.set_xlabel(TITLES[result["name"]])
         axis.set_ylabel("ms a sentence")
         axis.set_xticks(result["sizes"][::2], [str(size) for size in result["sizes"][::2]])
