@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import openvino_peer
 from peers import Row, Run, has, normal
 
 from fastseq import functional
@@ -11,7 +12,6 @@ __all__ = ["rows"]
 
 def _attention(batch: int, heads: int, queries: int, keys: int, size: int, *, causal: bool = False) -> Row:
     def runs(threads: int) -> dict[str, Run]:
-        del threads
         q, k, v = (normal(batch, heads, n, size) for n in (queries, keys, keys))
         result: dict[str, Run] = {"fastseq": lambda: functional.scaled_dot_product_attention(q, k, v, is_causal=causal)}
         if has("torch"):
@@ -20,6 +20,9 @@ def _attention(batch: int, heads: int, queries: int, keys: int, size: int, *, ca
             tq, tk, tv = map(torch.from_numpy, (q, k, v))
             attend = torch.nn.functional.scaled_dot_product_attention
             result["torch"] = lambda: attend(tq, tk, tv, is_causal=causal)
+        if has("openvino"):
+            compiled = openvino_peer.attention(q, k, v, causal, threads)
+            result["openvino"] = lambda: compiled(q, k, v)
         return result
 
     work = 4.0 * batch * heads * queries * keys * size * (0.5 if causal else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import openvino_peer
 from peers import Row, Run, has, normal
 
 import fastseq
@@ -12,7 +13,6 @@ __all__ = ["rows"]
 
 def _linear(count: int, out_features: int, in_features: int) -> Row:
     def runs(threads: int) -> dict[str, Run]:
-        del threads
         weight = normal(out_features, in_features) * in_features**-0.5
         bias, x = normal(out_features), normal(count, in_features)
         layer = fastseq.nn.Linear(in_features, out_features)
@@ -24,6 +24,9 @@ def _linear(count: int, out_features: int, in_features: int) -> Row:
 
             w, b, t = torch.from_numpy(weight), torch.from_numpy(bias), torch.from_numpy(x)
             result["torch"] = lambda: torch.nn.functional.linear(t, w, b)
+        if has("openvino"):
+            dense = openvino_peer.linear(weight, bias, count, threads)
+            result["openvino"] = lambda: dense(x)
         return result
 
     size = out_features * in_features

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from fastseq.models.families import FAMILIES
 from fastseq.models.families.fields import Fields
 from fastseq.weights import write_safetensors
 
-__all__ = ["CONFIG", "write_marian_base"]
+__all__ = ["CONFIG", "convert", "write_marian_base"]
 
 CONFIG: dict[str, Any] = {
     "model_type": "marian",
@@ -53,6 +54,24 @@ def write_marian_base(folder: Path, seed: int = 0) -> Path:
     write_safetensors(folder / "model.safetensors", tensors)
     (folder / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
     return folder
+
+
+def convert(hub: Path, target: Path, quantization: str | None = None) -> str:
+    """Return the folder that CTranslate2 reads; it needs PyTorch and transformers."""
+    from ctranslate2.converters import TransformersConverter
+
+    class Converter(TransformersConverter):  # type: ignore[misc]
+        """The random model has no text for its tokens: their numbers do."""
+
+        def load_tokenizer(self, tokenizer_class: Any, model_name_or_path: str, **kwargs: Any) -> Any:
+            vocab = {f"t{i}": i for i in range(CONFIG["vocab_size"])}
+            names = {0: "</s>", 1: "<unk>", CONFIG["pad_token_id"]: "<pad>"}
+            for i, name in names.items():
+                del vocab[f"t{i}"]
+                vocab[name] = i
+            return SimpleNamespace(get_vocab=lambda: vocab, eos_token="</s>", unk_token="<unk>")
+
+    return str(Converter(str(hub)).convert(str(target), quantization=quantization, force=True))
 
 
 def _random(generator: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from openvino_peer import compiled
 
 import fastseq
 
@@ -77,8 +78,8 @@ class Lstm:
             runs["torch padded"] = lambda: self.module(tensor)[0].numpy()
         if _has("onnxruntime") and _has("onnx"):
             runs["onnxruntime"] = self._onnxruntime(x, lengths)
-        if _has("openvino") and _has("onnx") and lengths is None:
-            runs["openvino"] = self._openvino(x)
+        if _has("openvino") and _has("onnx"):
+            runs["openvino"] = self._openvino(x, lengths)
         return runs
 
     def _onnx(self, x: Floats, lengths: list[int] | None) -> bytes:
@@ -130,10 +131,7 @@ class Lstm:
             given["lengths"] = np.array(lengths, np.int32)
         return lambda: session.run(None, given)[0]
 
-    def _openvino(self, x: Floats) -> Run:
-        import openvino
-
-        core = openvino.Core()
-        options = {"INFERENCE_NUM_THREADS": self.threads, "INFERENCE_PRECISION_HINT": "f32"}
-        compiled = core.compile_model(core.read_model(self._onnx(x, None)), "CPU", options)
-        return lambda: compiled([x])[0]
+    def _openvino(self, x: Floats, lengths: list[int] | None) -> Run:
+        run = compiled(self._onnx(x, lengths), self.threads)
+        given = [x, *([np.array(lengths, np.int32)] if lengths else [])]
+        return lambda: run(*given)

@@ -1,7 +1,8 @@
 """fastseq against whatever peers are installed: python benchmarks/report.py --output results.
 
 Writes results.md, results.json and, with matplotlib, results.png. Every number of threads runs in a process of its
-own, as NumPy's BLAS takes it from the environment when it is loaded.
+own, as NumPy's BLAS takes it from the environment when it is loaded. With --scale: how time grows with sizes instead
+(scale.py, with its options).
 """
 
 from __future__ import annotations
@@ -96,23 +97,39 @@ def markdown(lines: list[dict[str, Any]]) -> str:
 
 
 def picture(lines: list[dict[str, Any]], path: Path) -> None:
-    """Bars of the ratio to the best peer."""
+    """Bars of the ratio to the best peer, and of the share of what the machine could do."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     rows = [line for line in lines if "name" in line and line["best_peer"]][::-1]
-    figure, axes = pyplot.subplots(figsize=(8, 1 + 0.25 * len(rows)), layout="constrained")
+    figure, (ratios, shares) = pyplot.subplots(
+        1, 2, sharey=True, figsize=(10, 1 + 0.22 * len(rows)), layout="constrained", width_ratios=(3, 2)
+    )
+    names = [f"{row['name']}, {row['threads']} thr" for row in rows]
     colours = ["tab:green" if row["ratio"] >= 1 else "tab:orange" for row in rows]
-    axes.barh([f"{row['name']}, {row['threads']} thr" for row in rows], [row["ratio"] for row in rows], color=colours)
-    axes.axvline(1.0, color="black", linewidth=0.8)
-    axes.set_xlabel("times as fast as the best peer")
-    figure.savefig(path, dpi=120)
+    bars = ratios.barh(names, [row["ratio"] for row in rows], color=colours)
+    ratios.bar_label(bars, [f" {row['ratio']:.2f}  {row['best_peer']}" for row in rows], fontsize=7)
+    ratios.set_xscale("log")  # twice and half as fast are equally far from 1
+    ratios.set_xlim(right=2.5 * max((row["ratio"] for row in rows), default=1.0))
+    ratios.axvline(1.0, color="black", linewidth=0.8)
+    ratios.set_xlabel("times as fast as the best peer")
+    ratios.set_ylim(-0.6, len(rows) - 0.4)
+    # Rows whose work is not counted have no limit.
+    shares.barh(names, [row["share_of_limit"] for row in rows], color="tab:blue")
+    shares.axvline(1.0, color="black", linewidth=0.8)
+    shares.set_xlabel("share of what NumPy's product or sum reaches")
+    figure.savefig(path, dpi=90)
 
 
 def main() -> None:
     """Run every number of threads and write the results."""
+    if "--scale" in sys.argv[1:]:
+        sys.path.insert(0, str(HERE))
+        import scale
+
+        return scale.main([argument for argument in sys.argv[1:] if argument != "--scale"])
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", default="1,2", help="numbers of threads, with commas (default 1,2)")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each row (default 2)")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino_peer
 from numpy.typing import NDArray
 from peers import Floats, Row, Run, has
 
@@ -131,6 +132,9 @@ def _embedding(compute_type: str) -> Row:
             result["onnxruntime"] = lambda: _padded(
                 sentences, lambda ids, mask: session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
             )
+        if has("openvino") and has("onnx") and compute_type == "float32":
+            run = openvino_peer.compiled(str(_onnx(compute_type)[1]), threads)
+            result["openvino"] = lambda: _padded(sentences, run)
         return result
 
     tokens = sum(map(len, sentences))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from marian_base import CONFIG, write_marian_base
+from marian_base import CONFIG, convert, write_marian_base
 from peers import Row, Run, has
 
 import fastseq
@@ -41,21 +40,8 @@ def _transformers() -> Any:
 
 @functools.cache
 def _converted() -> str:
-    from ctranslate2.converters import TransformersConverter
-
-    class Converter(TransformersConverter):  # type: ignore[misc]
-        """The random model has no text for its tokens: their numbers do."""
-
-        def load_tokenizer(self, tokenizer_class: Any, model_name_or_path: str, **kwargs: Any) -> Any:
-            vocab = {f"t{i}": i for i in range(CONFIG["vocab_size"])}
-            names = {0: "</s>", 1: "<unk>", CONFIG["pad_token_id"]: "<pad>"}
-            for i, name in names.items():
-                del vocab[f"t{i}"]
-                vocab[name] = i
-            return SimpleNamespace(get_vocab=lambda: vocab, eos_token="</s>", unk_token="<unk>")
-
     place, hub = _folder()
-    return str(Converter(str(hub)).convert(str(Path(place.name) / "converted"), force=True))
+    return convert(hub, Path(place.name) / "converted")
 
 
 @functools.cache

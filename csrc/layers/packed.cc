@@ -32,73 +32,13 @@ void QuantizedRows::fill(const KernelTable& table, const float* input, int64_t i
   table.quantize_rows(args);
 }
 
-void PackedMatrix::put_float(const float* row, int64_t panel, int64_t column) {
-  float* to = data_.data() + panel * in_features_ * width() + column;
-  for (int64_t k = 0; k < in_features_; ++k) to[k * width()] = row != nullptr ? row[k] : 0.0f;
+int64_t PackedMatrix::groups() const {
+  return ceil_div(in_features_, compute_type_ == ComputeType::kFloat32 ? 1
+                                : compute_type_ == ComputeType::kInt8  ? 4
+                                                                       : 2);
 }
 
-void PackedMatrix::put_bfloat16(const WeightView& weight, int64_t row, int64_t panel, int64_t column, float* scratch) {
-  const int64_t count = ceil_div(in_features_, 2);
-  uint32_t* to = pairs_.data() + panel * count * width() + column;
-  const float* values = row >= 0 && weight.halves() == nullptr ? weight.row(row, in_features_, scratch) : nullptr;
-  const auto half = [&](int64_t k) -> uint32_t {
-    if (row < 0 || k >= in_features_) return 0;
-    return values != nullptr ? to_bfloat16(values[k]) : weight.halves()[row * in_features_ + k];
-  };
-  for (int64_t k = 0; k < count; ++k) to[k * width()] = half(2 * k) | half(2 * k + 1) << 16;
-}
-
-void PackedMatrix::put_int8(const KernelTable& table, const WeightView& weight, int64_t row, int64_t panel,
-                            int64_t column, float* scratch, int8_t* bytes) {
-  const int64_t count = ceil_div(in_features_, 4), output = panel * width() + column;
-  float scale = 0.0f;
-  if (row < 0) {
-    std::memset(bytes, 0, static_cast<std::size_t>(count * 4));
-  } else if (weight.bytes() != nullptr) {
-    std::memcpy(bytes, weight.bytes() + row * in_features_, static_cast<std::size_t>(in_features_));
-    scale = weight.scales()[row];
-  } else {
-    QuantizeArgs args;
-    args.input = weight.row(row, in_features_, scratch);
-    args.rows = 1;
-    args.size = args.padded_size = in_features_;
-    args.output = bytes;
-    args.scales = &scale;
-    table.quantize_rows(args);
-  }
-  int8_t* to = bytes_.data() + (panel * count * width() + column) * 4;
-  int32_t sum = 0;
-  for (int64_t k = 0; k < count; ++k) {
-    std::memcpy(to + k * width() * 4, bytes + k * 4, 4);
-    for (int64_t j = 0; j < 4; ++j) sum += bytes[k * 4 + j];
-  }
-  scales_[output] = scale;
-  first_sums_[output] = -sum * static_cast<int32_t>(table.int8_offset);
-}
-
-template <typename RowOf>
-void PackedMatrix::pack(const KernelTable& table, const WeightView& weight, const RowOf& row_of) {
-  Buffer<float> scratch(in_features_);
-  auto bytes = Buffer<int8_t>::zeros(ceil_div(in_features_, 4) * 4);  // the last ones stay zero
-  for (int64_t panel = 0; panel < panel_count_; ++panel) {
-    for (int64_t column = 0; column < width(); ++column) {
-      const int64_t row = row_of(panel, column / lanes_, column % lanes_);
-      switch (compute_type_) {
-        case ComputeType::kFloat32:
-          put_float(row >= 0 ? weight.row(row, in_features_, scratch.data()) : nullptr, panel, column);
-          break;
-        case ComputeType::kBfloat16:
-          put_bfloat16(weight, row, panel, column, scratch.data());
-          break;
-        case ComputeType::kInt8:
-          put_int8(table, weight, row, panel, column, scratch.data(), bytes.data());
-          break;
-      }
-    }
-  }
-}
-
-/// Sizes and empty panels for `outputs` outputs in panels of `vectors` vectors.
+/// Sizes for `outputs` outputs in panels of `vectors` vectors.
 PackedMatrix::PackedMatrix(const KernelTable& table, int vectors, int64_t outputs, int64_t in_features,
                            ComputeType compute_type)
     : compute_type_(compute_type),
@@ -106,49 +46,10 @@ PackedMatrix::PackedMatrix(const KernelTable& table, int vectors, int64_t output
       lanes_(table.lanes),
       panel_count_(ceil_div(outputs, vectors * static_cast<int64_t>(table.lanes))),
       in_features_(in_features) {
-  const int64_t all = panel_count_ * width();
-  switch (compute_type) {
-    case ComputeType::kFloat32:
-      data_ = Buffer<float>(all * in_features);
-      break;
-    case ComputeType::kBfloat16:
-      pairs_ = Buffer<uint32_t>(all * ceil_div(in_features, 2));
-      break;
-    case ComputeType::kInt8:
-      if (in_features > kMostInt8Inputs) {
-        throw std::invalid_argument("a layer has " + std::to_string(in_features) + " inputs; int8 takes at most " +
-                                    std::to_string(kMostInt8Inputs));
-      }
-      bytes_ = Buffer<int8_t>(all * ceil_div(in_features, 4) * 4);
-      scales_ = Buffer<float>(all);
-      first_sums_ = Buffer<int32_t>(all);
-      break;
+  if (compute_type == ComputeType::kInt8 && in_features > kMostInt8Inputs) {
+    throw std::invalid_argument("a layer has " + std::to_string(in_features) + " inputs; int8 takes at most " +
+                                std::to_string(kMostInt8Inputs));
   }
-}
-
-PackedMatrix PackedMatrix::dense(const KernelTable& table, const WeightView& weight, int64_t out_features,
-                                 int64_t in_features, ComputeType compute_type) {
-  const int vectors = compute_type == ComputeType::kFloat32    ? table.matmul_vectors
-                      : compute_type == ComputeType::kBfloat16 ? table.bf16_vectors
-                                                               : table.int8_vectors;
-  const int64_t lanes = table.lanes, width = vectors * lanes;
-  PackedMatrix packed(table, vectors, out_features, in_features, compute_type);
-  packed.pack(table, weight, [=](int64_t panel, int64_t vector, int64_t lane) {
-    const int64_t row = panel * width + vector * lanes + lane;
-    return row < out_features ? row : -1;
-  });
-  return packed;
-}
-
-PackedMatrix PackedMatrix::gated(const KernelTable& table, const WeightView& weight, int gates, int64_t hidden_size,
-                                 int64_t in_features, ComputeType compute_type) {
-  const int64_t lanes = table.lanes;
-  PackedMatrix packed(table, gates, ceil_div(hidden_size, lanes) * lanes * gates, in_features, compute_type);
-  packed.pack(table, weight, [=](int64_t panel, int64_t gate, int64_t lane) {
-    const int64_t unit = panel * lanes + lane;
-    return unit < hidden_size ? gate * hidden_size + unit : -1;
-  });
-  return packed;
 }
 
 void PackedMatrix::multiply(const KernelTable& table, const MatmulArgs& args, const QuantizedRows& quantized,

@@ -34,7 +34,8 @@ class PackedMatrix {
   PackedMatrix() = default;
 
   /// Outputs in their own order: vector v of panel p holds rows (p * vectors + v) * lanes and on.
-  /// std::invalid_argument where int8 sums of so many products could overflow.
+  /// A weight that is packed so already is not copied. std::invalid_argument where int8 sums of so many products could
+  /// overflow, or a weight is packed in another way.
   static PackedMatrix dense(const KernelTable& table, const WeightView& weight, int64_t out_features,
                             int64_t in_features, ComputeType compute_type = ComputeType::kFloat32);
   /// `gates` blocks of `hidden_size` rows, interleaved: vector g of panel p holds units p * lanes and on of gate g.
@@ -59,13 +60,18 @@ class PackedMatrix {
 
  private:
   PackedMatrix(const KernelTable& table, int vectors, int64_t outputs, int64_t in_features, ComputeType compute_type);
-  /// `row_of(panel, vector, lane)` is the row of the weight that goes there, -1 for none.
+  /// Takes `rows` rows of a weight, packed already or not, and notes where they lie. `row_of(panel, vector, lane)` is
+  /// the row of the weight that goes there, -1 for none.
+  template <typename RowOf>
+  void fill(const KernelTable& table, const WeightView& weight, int64_t gates, int64_t rows, const RowOf& row_of);
+  bool borrow(const KernelTable& table, const WeightView& weight, const PackedRows& wanted);
   template <typename RowOf>
   void pack(const KernelTable& table, const WeightView& weight, const RowOf& row_of);
-  void put_float(const float* row, int64_t panel, int64_t column);
-  void put_bfloat16(const WeightView& weight, int64_t row, int64_t panel, int64_t column, float* scratch);
-  void put_int8(const KernelTable& table, const WeightView& weight, int64_t row, int64_t panel, int64_t column,
-                float* scratch, int8_t* bytes);
+  struct Rows;  // of one panel, on the way into it
+  void pack_panel(const KernelTable& table, const WeightView& weight, int64_t panel, Rows& rows);
+  int64_t outputs() const { return panel_count_ * width(); }
+  int64_t groups() const;  // of inputs that lie side by side: one float, two bfloat16 or four int8 numbers
+  void describe(PackedRows& packed) const;
 
   ComputeType compute_type_ = ComputeType::kFloat32;
   Buffer<float> data_;          // float32: (panel_count, in_features, width)

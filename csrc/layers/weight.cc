@@ -4,30 +4,35 @@
 
 namespace fastseq {
 
-WeightView WeightView::from_row(int64_t row, int64_t columns) const {
-  const int64_t skipped = row * columns;
-  if (bytes_ != nullptr) return {bytes_ + skipped, scales_ + row};
-  return halves_ != nullptr ? WeightView(halves_ + skipped) : WeightView(values_ + skipped);
+WeightView WeightView::of(const WeightOrigin* origin) const {
+  WeightView view = *this;
+  view.origin_ = origin;
+  return view;
 }
 
-const float* WeightView::row(int64_t row, int64_t columns, float* buffer) const {
-  if (values_ != nullptr) return values_ + row * columns;
-  for (int64_t k = 0; k < columns; ++k) {
+WeightView WeightView::from_row(int64_t row, int64_t columns) const {
+  const int64_t skipped = row * columns;
+  WeightView view = *this;
+  if (values_ != nullptr) view.values_ += skipped;
+  if (halves_ != nullptr) view.halves_ += skipped;
+  if (bytes_ != nullptr) view.bytes_ += skipped;
+  if (scales_ != nullptr) view.scales_ += row;
+  view.first_row_ += row;
+  return view;
+}
+
+const float* WeightView::part(int64_t row, int64_t columns, int64_t begin, int64_t end, float* buffer) const {
+  const int64_t first = row * columns + begin;
+  if (values_ != nullptr) return values_ + first;
+  for (int64_t k = 0; k < end - begin; ++k) {
     if (bytes_ != nullptr) {
-      buffer[k] = static_cast<float>(bytes_[row * columns + k]) * scales_[row];
+      buffer[k] = static_cast<float>(bytes_[first + k]) * scales_[row];
     } else {
-      const uint32_t bits = static_cast<uint32_t>(halves_[row * columns + k]) << 16;
+      const uint32_t bits = static_cast<uint32_t>(halves_[first + k]) << 16;
       std::memcpy(buffer + k, &bits, sizeof bits);
     }
   }
   return buffer;
-}
-
-uint16_t to_bfloat16(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
-  return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
 }  // namespace fastseq

@@ -5,7 +5,6 @@
 #include "models/recurrent_decoder.h"
 
 namespace fastseq {
-namespace {
 
 Recurrent load_recurrent(const TensorMap& tensors, const std::string& prefix, Cell cell, int64_t input_size,
                          int64_t hidden_size, int64_t num_layers, bool bidirectional) {
@@ -24,8 +23,6 @@ Recurrent load_recurrent(const TensorMap& tensors, const std::string& prefix, Ce
   }
   return Recurrent(cell, weights, input_size, hidden_size, bidirectional, false, tensors.compute_type());
 }
-
-}  // namespace
 
 RecurrentSeq2Seq::RecurrentSeq2Seq(const RecurrentSeq2SeqConfig& config, const TensorMap& tensors)
     : config_(config),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "layers/recurrent.h"
@@ -29,6 +30,10 @@ struct RecurrentSeq2SeqConfig {
 
   int64_t memory_size() const { return encoder_hidden_size * (encoder_bidirectional ? 2 : 1); }
 };
+
+/// Layers from tensors `prefix`weight_ih_l0, `prefix`weight_hh_l0, ... as torch.nn.LSTM names them.
+Recurrent load_recurrent(const TensorMap& tensors, const std::string& prefix, Cell cell, int64_t input_size,
+                         int64_t hidden_size, int64_t num_layers, bool bidirectional);
 
 class RecurrentSeq2Seq final : public Seq2Seq {
  public:

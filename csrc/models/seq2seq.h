@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "models/tensors.h"
 #include "runtime/buffer.h"
 #include "runtime/cancel.h"
 #include "search/outputs.h"
@@ -41,7 +42,7 @@ class Decoder {
   virtual void step(const StepRows& rows, float* logits, float* attention) = 0;
 };
 
-class Seq2Seq {
+class Seq2Seq : public RecordedModel {
  public:
   virtual ~Seq2Seq() = default;
 

@@ -20,12 +20,16 @@ Tensor TensorMap::read(const std::string& name, const std::vector<int64_t>& shap
   if (tensor.shape != shape) {
     throw std::invalid_argument("tensor " + name + " has shape " + text(tensor.shape) + "; expected " + text(shape));
   }
+  if (tensor.origin == nullptr) tensor.origin = std::make_shared<WeightOrigin>();
+  tensor.origin->name = name;
+  tensor.origin->record = record_;
+  if (shape.size() == 1 && tensor.data != nullptr) record_->vectors[name].assign(tensor.data, tensor.data + shape[0]);
   return tensor;
 }
 
 const float* TensorMap::get(const std::string& name, const std::vector<int64_t>& shape) const {
   const float* data = weight(name, shape).values();
-  if (data == nullptr) throw std::invalid_argument("tensor " + name + " is int8; expected floats");
+  if (data == nullptr) throw std::invalid_argument("tensor " + name + " is packed or int8; expected floats");
   return data;
 }
 
@@ -37,8 +41,15 @@ Buffer<float> TensorMap::copy(const std::string& name, const std::vector<int64_t
   const Tensor tensor = read(name, shape);
   int64_t size = 1;
   for (const int64_t length : shape) size *= length;
-  Buffer<float> result(size);
-  std::copy_n(tensor.data, size, result.data());
+  if (tensor.data == nullptr) throw std::invalid_argument("tensor " + name + " is packed or int8; expected floats");
+  Buffer<float> result;
+  if (tensor.lasting) {
+    result = Buffer<float>::borrow(tensor.data, size, tensor.owner);
+  } else {
+    result = Buffer<float>(size);
+    std::copy_n(tensor.data, size, result.data());
+  }
+  record_->tables[name] = {result.data(), size};
   return result;
 }
 

@@ -19,9 +19,21 @@ struct Tensor {
   std::vector<int64_t> shape;
   std::shared_ptr<const void> owner;  // keeps what the pointers point to
   const int8_t* bytes = nullptr;
-  const float* scales = nullptr;  // (shape[0])
+  const float* scales = nullptr;         // (shape[0])
+  std::shared_ptr<WeightOrigin> origin;  // with what is packed already
+  bool lasting = false;                  // `data` may be used as it is for as long as `owner` is kept
 
-  WeightView view() const { return bytes != nullptr ? WeightView(bytes, scales) : WeightView(data); }
+  WeightView view() const { return (bytes != nullptr ? WeightView(bytes, scales) : WeightView(data)).of(origin.get()); }
+};
+
+/// A model that knows where its weights lie.
+class RecordedModel {
+ public:
+  const WeightRecord& weights() const { return *record_; }
+  void keep(std::shared_ptr<const WeightRecord> record) { record_ = std::move(record); }
+
+ private:
+  std::shared_ptr<const WeightRecord> record_ = std::make_shared<const WeightRecord>();
 };
 
 class TensorMap {
@@ -30,6 +42,9 @@ class TensorMap {
 
   TensorMap(std::set<std::string> names, Reader reader, ComputeType compute_type = ComputeType::kFloat32)
       : names_(std::move(names)), reader_(std::move(reader)), compute_type_(compute_type) {}
+
+  /// Where the weights of what was built of these tensors lie.
+  std::shared_ptr<const WeightRecord> record() const { return record_; }
 
   /// Of the weights of dense and recurrent layers.
   ComputeType compute_type() const { return compute_type_; }
@@ -43,7 +58,7 @@ class TensorMap {
 
   WeightView weight(const std::string& name, const std::vector<int64_t>& shape) const;
 
-  /// A copy, for what is used unpacked.
+  /// What is used unpacked: a copy, unless the tensor lasts.
   Buffer<float> copy(const std::string& name, const std::vector<int64_t>& shape) const;
 
   /// `name`.weight (out_features, in_features) and, if it is there, `name`.bias.
@@ -57,6 +72,7 @@ class TensorMap {
   Reader reader_;
   ComputeType compute_type_;
   mutable std::map<std::string, Tensor> kept_;
+  std::shared_ptr<WeightRecord> record_ = std::make_shared<WeightRecord>();
 };
 
 }  // namespace fastseq

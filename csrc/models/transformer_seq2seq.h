@@ -49,7 +49,7 @@ class TransformerLanguageModel final : public Seq2Seq {
 };
 
 /// An encoder with a head for whole sequences or single tokens.
-class TransformerEncoder {
+class TransformerEncoder : public RecordedModel {
  public:
   TransformerEncoder(const TransformerEncoderConfig& config, const TensorMap& tensors);
 

@@ -1,9 +1,10 @@
-// Aligned float storage.
+// Aligned storage.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include "runtime/memory.h"
@@ -11,7 +12,8 @@
 namespace fastseq {
 
 /// An owned, 64-byte aligned array; `Buffer(n)` is uninitialised, `Buffer::zeros(n)` is zero. One of 0 elements has an
-/// address too, as the functions of <cstring> ask even where they have nothing to do.
+/// address too, as the functions of <cstring> ask even where they have nothing to do. `Buffer::borrow` is a part of
+/// what somebody else owns, such as a mapped file: it is only read.
 template <typename T>
 class Buffer {
  public:
@@ -22,6 +24,13 @@ class Buffer {
     buffer.fill_zero();
     return buffer;
   }
+  static Buffer borrow(const T* data, int64_t size, std::shared_ptr<const void> owner) {
+    Buffer buffer;
+    buffer.data_ = const_cast<T*>(data);
+    buffer.size_ = size;
+    buffer.owner_ = std::move(owner);
+    return buffer;
+  }
   Buffer(Buffer&& other) noexcept { swap(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     swap(other);
@@ -30,7 +39,7 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() {
-    if (data_ != nullptr) release(data_, bytes());
+    if (data_ != nullptr && owner_ == nullptr) release(data_, bytes());
   }
 
   T* data() { return data_; }
@@ -51,10 +60,12 @@ class Buffer {
   void swap(Buffer& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(owner_, other.owner_);
   }
 
   T* data_ = nullptr;
   int64_t size_ = 0;
+  std::shared_ptr<const void> owner_;  // of borrowed numbers
 };
 
 }  // namespace fastseq

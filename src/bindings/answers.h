@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "array.h"
 #include "search/outputs.h"
 #include "search/stream.h"
 #include "search_options.h"

@@ -62,6 +62,18 @@ inline int64_t require_offsets(const Int64Array& offsets, const char* name, int6
   return count - 1;
 }
 
+/// entries[key] as T; ValueError, which calls the dictionary `name`, for a key that is missing or of another type.
+template <typename T>
+T read_entry(const py::dict& entries, const char* name, const char* key) {
+  if (!entries.contains(key)) throw std::invalid_argument(std::string(name) + ": " + key + " is missing");
+  try {
+    return entries[key].cast<T>();
+  } catch (const py::cast_error&) {
+    throw std::invalid_argument(std::string(name) + ": " + key + " is " + py::repr(entries[key]).cast<std::string>() +
+                                ", of the wrong type");
+  }
+}
+
 template <typename Array>
 auto* data_or_null(const std::optional<Array>& array) {
   return array ? array->data() : nullptr;

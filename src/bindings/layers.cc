@@ -14,14 +14,16 @@
 #include "compute_type.h"
 #include "layers/linear.h"
 #include "layers/recurrent.h"
+#include "models/recurrent_seq2seq.h"
 #include "recurrent_weights.h"
+#include "tensor_arrays.h"
 
 namespace fastseq::bindings {
 namespace {
 
 using OptionalFloats = std::optional<FloatArray>;
 
-class PyLinear {
+class PyLinear : public RecordedModel {
  public:
   PyLinear(const FloatArray& weight, const OptionalFloats& bias, const std::string& compute_type) {
     require_shape(weight, "weight", {kAny, kAny});
@@ -31,6 +33,15 @@ class PyLinear {
     const int64_t out_features = weight.shape(0), in_features = weight.shape(1);
     py::gil_scoped_release release;
     linear_ = Linear(w, b, out_features, in_features, type);
+  }
+
+  /// From named tensors, packed already or not.
+  PyLinear(const py::object& tensors, const std::string& weight, const std::string& bias, int64_t out_features,
+           int64_t in_features, const std::string& compute_type) {
+    const TensorMap map = tensor_map(tensors, parse_compute_type(compute_type));
+    py::gil_scoped_release release;
+    linear_ = map.linear(weight, bias, out_features, in_features);
+    keep(map.record());
   }
 
   FloatArray forward(const FloatArray& input) const {
@@ -48,7 +59,7 @@ class PyLinear {
   Linear linear_;
 };
 
-class PyRecurrent {
+class PyRecurrent : public RecordedModel {
  public:
   PyRecurrent(const std::string& cell, const std::vector<RecurrentArrays>& weights, bool bidirectional,
               bool residual = false, const std::string& compute_type = "float32") {
@@ -57,6 +68,17 @@ class PyRecurrent {
     py::gil_scoped_release release;
     recurrent_ = std::make_unique<Recurrent>(checked.cell, checked.weights, checked.input_size, checked.hidden_size,
                                              bidirectional, residual, type);
+  }
+
+  /// From named tensors, packed already or not.
+  PyRecurrent(const py::object& tensors, const std::string& prefix, const std::string& cell, int64_t input_size,
+              int64_t hidden_size, int64_t num_layers, bool bidirectional, const std::string& compute_type) {
+    const TensorMap map = tensor_map(tensors, parse_compute_type(compute_type));
+    const Cell kind = parse_cell(cell);
+    py::gil_scoped_release release;
+    recurrent_ = std::make_unique<Recurrent>(
+        load_recurrent(map, prefix, kind, input_size, hidden_size, num_layers, bidirectional));
+    keep(map.record());
   }
 
   py::tuple forward(const FloatArray& input, const Int64Array& offsets, const OptionalFloats& h0,
@@ -191,10 +213,28 @@ void register_layers(py::module_& m) {
   py::class_<PyLinear>(m, "Linear")
       .def(py::init<const FloatArray&, const OptionalFloats&, const std::string&>(), arg("weight"),
            arg("bias").none(true), arg("compute_type") = "float32")
+      .def_static(
+          "of",
+          [](const py::object& tensors, const std::string& weight, const std::string& bias, int64_t out_features,
+             int64_t in_features, const std::string& compute_type) {
+            return std::make_unique<PyLinear>(tensors, weight, bias, out_features, in_features, compute_type);
+          },
+          arg("tensors"), arg("weight"), arg("bias"), arg("out_features"), arg("in_features"), arg("compute_type"))
+      .def("weights", &weights_of<PyLinear>)
       .def("forward", &PyLinear::forward, arg("input"));
   py::class_<PyRecurrent>(m, "Recurrent")
       .def(py::init<const std::string&, const std::vector<RecurrentArrays>&, bool, bool, const std::string&>(),
            arg("cell"), arg("weights"), arg("bidirectional"), arg("residual") = false, arg("compute_type") = "float32")
+      .def_static(
+          "of",
+          [](const py::object& tensors, const std::string& prefix, const std::string& cell, int64_t input_size,
+             int64_t hidden_size, int64_t num_layers, bool bidirectional, const std::string& compute_type) {
+            return std::make_unique<PyRecurrent>(tensors, prefix, cell, input_size, hidden_size, num_layers,
+                                                 bidirectional, compute_type);
+          },
+          arg("tensors"), arg("prefix"), arg("cell"), arg("input_size"), arg("hidden_size"), arg("num_layers"),
+          arg("bidirectional"), arg("compute_type"))
+      .def("weights", &weights_of<PyRecurrent>)
       .def("forward", &PyRecurrent::forward, arg("input"), arg("offsets"), arg("h0").none(true), arg("c0").none(true))
       .def("step", &PyRecurrent::step, arg("input"), arg("h0").none(true), arg("c0").none(true))
       .def("one_step", &PyRecurrent::one_step, arg("input"), arg("hx").none(true), arg("batch_first"));

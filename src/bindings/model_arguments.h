@@ -5,17 +5,15 @@
 #include <pybind11/stl.h>
 
 #include <memory>
-#include <set>
 #include <string>
-#include <tuple>
 #include <utility>
 
 #include "array.h"
 #include "compute_type.h"
 #include "models/seq2seq.h"
-#include "models/tensors.h"
 #include "runtime/cancel.h"
 #include "search_options.h"
+#include "tensor_arrays.h"
 
 namespace fastseq::bindings {
 
@@ -39,51 +37,6 @@ Enum choice(const py::dict& config, const char* key, std::initializer_list<std::
     known += std::string(known.empty() ? "" : ", ") + name;
   }
   throw std::invalid_argument(std::string("config: ") + key + " is '" + given + "'; expected one of " + known);
-}
-
-/// The arrays of a tensor: one of floats, or an int8 weight and the scale of each row.
-struct TensorArrays {
-  explicit TensorArrays(const py::object& value) {
-    if (!py::isinstance<py::tuple>(value)) {
-      floats = value.cast<FloatArray>();
-      return;
-    }
-    std::tie(bytes, floats) = value.cast<std::tuple<Int8Array, FloatArray>>();
-    require_shape(bytes, "an int8 tensor", {kAny, kAny});
-    require_shape(floats, "scales", {bytes.shape(0)});
-    quantized = true;
-  }
-
-  FloatArray floats;
-  Int8Array bytes;
-  bool quantized = false;
-};
-
-/// Tensors of a mapping from names to arrays; each is taken from it when the model asks, and let go when it is packed.
-inline TensorMap tensor_map(const py::object& tensors, ComputeType compute_type) {
-  std::set<std::string> names;
-  for (const py::handle name : tensors) names.insert(name.cast<std::string>());
-  const auto read = [tensors](const std::string& name) {
-    py::gil_scoped_acquire gil;
-    const auto let_go = [](TensorArrays* arrays) {
-      py::gil_scoped_acquire gil;
-      delete arrays;
-    };
-    const py::object value = tensors[py::str(name)];
-    const std::shared_ptr<TensorArrays> arrays(new TensorArrays(value), let_go);
-    Tensor tensor;
-    tensor.owner = arrays;
-    if (arrays->quantized) {
-      tensor.bytes = arrays->bytes.data();
-      tensor.scales = arrays->floats.data();
-    } else {
-      tensor.data = arrays->floats.data();
-    }
-    const py::array& values = arrays->quantized ? static_cast<const py::array&>(arrays->bytes) : arrays->floats;
-    for (py::ssize_t i = 0; i < values.ndim(); ++i) tensor.shape.push_back(values.shape(i));
-    return tensor;
-  };
-  return TensorMap(std::move(names), read, compute_type);
 }
 
 inline Ragged ragged(const Int32Array& ids, const Int64Array& offsets, const char* name, int64_t vocab_size,
@@ -150,7 +103,9 @@ auto model_constructor(Config (*parse)(const py::dict&)) {
     const Config parsed = parse(config);
     const TensorMap map = tensor_map(tensors, parse_compute_type(compute_type));
     py::gil_scoped_release release;
-    return std::make_unique<Model>(parsed, map);
+    auto model = std::make_unique<Model>(parsed, map);
+    model->keep(map.record());
+    return model;
   });
 }
 

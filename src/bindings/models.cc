@@ -122,6 +122,7 @@ py::tuple decode(const Seq2Seq& model, const Int32Array& ids, const Int64Array& 
 void register_models(py::module_& m) {
   using py::arg;
   py::class_<Seq2Seq>(m, "Seq2Seq")
+      .def("weights", &weights_of<Seq2Seq>)
       .def("encode", &encode, arg("ids"), arg("offsets"))
       .def("decode", &decode, arg("ids"), arg("offsets"), arg("target_ids"), arg("target_offsets"),
            arg("return_attention") = false)

@@ -7,6 +7,7 @@ namespace fastseq::bindings {
 void register_runtime(py::module_& m);
 void register_kernels(py::module_& m);
 void register_layers(py::module_& m);
+void register_packing(py::module_& m);
 void register_variants(py::module_& m);
 void register_search(py::module_& m);
 void register_models(py::module_& m);
@@ -19,6 +20,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   fastseq::bindings::register_runtime(m);
   fastseq::bindings::register_kernels(m);
   fastseq::bindings::register_layers(m);
+  fastseq::bindings::register_packing(m);
   fastseq::bindings::register_variants(m);
   fastseq::bindings::register_search(m);
   fastseq::bindings::register_models(m);

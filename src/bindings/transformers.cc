@@ -180,6 +180,7 @@ void register_transformers(py::module_& m) {
   py::class_<TransformerEncoder>(m, "TransformerEncoder")
       .def(model_constructor<TransformerEncoder>(encoder_config), arg("config"), arg("tensors"),
            arg("compute_type") = "float32")
+      .def("weights", &weights_of<TransformerEncoder>)
       .def("encode", &encode_tokens, arg("ids"), arg("offsets"), arg("token_types").none(true))
       .def("logits", &head_logits, arg("ids"), arg("offsets"), arg("token_types").none(true));
 }

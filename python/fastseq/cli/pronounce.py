@@ -53,8 +53,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--compute-type",
         choices=("float32", "bfloat16", "int8"),
-        default="float32",
-        help="what the weights are computed in (default: float32)",
+        help="what the weights are computed in (default: as stored, or float32)",
     )
     parser.add_argument("--backend", choices=("native", "numpy"), help="(default: native)")
     parser.set_defaults(run=run, parser=parser)

@@ -30,7 +30,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", required=True, metavar="DIR|NAME", help="a model folder, or the name of a model on the hub"
     )
-    parser.add_argument("--compute-type", default="float32", metavar="TYPE", help="(default: float32)")
+    parser.add_argument("--compute-type", metavar="TYPE", help="(default: as stored, or float32)")
     parser.add_argument("--backend", choices=("native", "numpy"), help="(default: native)")
     parser.add_argument("--threads", type=positive, metavar="N", help="number of threads")
     parser.add_argument("--batch-size", type=positive, metavar="N", help="most lines that run together")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,12 +13,16 @@ from numpy.typing import NDArray
 
 from fastseq import _backend, _checks
 from fastseq.models.bound import BoundTensors
+from fastseq.models.config import CONFIG_FILE, ModelConfig
 from fastseq.models.generation import GenerationDefaults
+from fastseq.models.packed import PackedTensors, save_packed
 from fastseq.models.ragged import Offsets
 from fastseq.models.tensors import check_tensors
 from fastseq.search import GenerationConfig
 
-__all__ = ["Floats", "Model", "PlacedModel", "split"]
+__all__ = ["VOCABULARY_FILE", "Floats", "Model", "PlacedModel", "place", "split"]
+
+VOCABULARY_FILE = "vocab.json"
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -55,6 +60,46 @@ class PlacedModel:
         """The folder it was read from, if there is one."""
         return self._folder
 
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
+        """Write a folder that `fastseq.load_model` maps: the weights as they are computed with, ready for use.
+
+        A model that is loaded from it computes the same bits. Its weights are packed for the vectors of this processor;
+        on one with others they are packed anew, which takes longer and changes nothing else.
+
+        Parameters
+        ----------
+        path : str or path
+            The folder; it is made if it is not there. Files for reading texts are copied from the model's own folder.
+
+        Raises
+        ------
+        ValueError
+            If the folder has weights of another form, or the model does not run on the native backend.
+
+        Examples
+        --------
+        >>> import tempfile, fastseq
+        >>> model = fastseq.load_model(fastseq.pipeline("pronounce", "lstm").model.folder, compute_type="int8")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save_pretrained(folder)
+        ...     fastseq.load_model(folder).compute_type
+        'int8'
+        """
+        if self._backend != "native":
+            raise ValueError(f"the model runs on {self._backend!r}; expected 'native', which packs weights")
+        config, defaults = self._config, getattr(self, "_defaults", None)
+        kind = getattr(config, "kind", config.model_type)
+        folder = save_packed(path, kind, config, self._compute_type, self._weights(), defaults, self._folder)
+        if isinstance(config, ModelConfig):
+            (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
+        vocabulary = getattr(self, "_vocabulary", None) or getattr(self, "_tokenizer", None)
+        if vocabulary is not None:
+            vocabulary.save(folder / VOCABULARY_FILE)
+
+    def _weights(self) -> dict[str, Any]:
+        """Where they lie in memory."""
+        raise NotImplementedError
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
 
@@ -89,18 +134,24 @@ class Model(PlacedModel):
         super().__init__(config, backend, folder, compute_type)
         if defaults is not None:
             self._defaults = defaults
-        functions = _backend.get(self._backend)
-        arrays: Mapping[str, Any]
-        if not isinstance(tensors, BoundTensors):
-            arrays = check_tensors(config, tensors)
-        else:
-            arrays = tensors.read_all() if self._backend == "numpy" else tensors
+        functions, arrays = _backend.get(self._backend), place(config, tensors, self._backend)
         self._core = getattr(functions, config.backend_class)(config.backend_options(), arrays, compute_type)
+
+    def _weights(self) -> dict[str, Any]:
+        weights: dict[str, Any] = self._core.weights()
+        return weights
 
     @property
     def generation_config(self) -> GenerationConfig | None:
         """What `generate` does unless it is told otherwise; None if the model generates nothing."""
         return self._defaults.config if hasattr(self, "_defaults") else None
+
+
+def place(config: Any, tensors: Mapping[str, Any], backend: str) -> Mapping[str, Any]:
+    """Return the tensors of a model as a backend takes them, checked."""
+    if not isinstance(tensors, (BoundTensors, PackedTensors)):
+        return check_tensors(config, tensors)
+    return tensors.read_all() if backend == "numpy" else tensors
 
 
 def split(rows: NDArray[Any], offsets: Offsets) -> list[NDArray[Any]]:

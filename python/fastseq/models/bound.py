@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseq import _backend
 from fastseq.models.families.sources import Sources, Stored
 from fastseq.weights import StoredTensor
 
@@ -128,8 +129,6 @@ def plain_name(name: str, prefix: str) -> str:
 
 
 def _is_finite(array: NDArray[Any], may_be_minus_infinite: bool) -> bool:
-    with np.errstate(invalid="ignore", over="ignore"):
-        if np.isfinite(array.sum()):  # one fast pass; only what fails is looked at closely
-            return True
-    finite = np.isfinite(array)
-    return bool(finite.all() or (may_be_minus_infinite and (finite | np.isneginf(array)).all()))
+    if _backend.active().all_finite(array):
+        return True
+    return may_be_minus_infinite and bool((np.isfinite(array) | np.isneginf(array)).all())

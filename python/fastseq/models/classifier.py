@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from fastseq.models.ragged import Floats, Offsets, ragged
-from fastseq.models.recurrent_stack import RecurrentStackConfig, RecurrentTextModel
+from fastseq.models.recurrent_stack import RecurrentStackConfig, RecurrentTextModel, as_table
 
 __all__ = ["RecurrentClassifier", "RecurrentClassifierConfig"]
 
@@ -128,9 +129,12 @@ class RecurrentClassifier(RecurrentTextModel[RecurrentClassifierConfig]):
 
     task = "text-classification"
 
-    def _prepare(self, arrays: dict[str, Any]) -> None:
-        self._output = self._functions.Linear(arrays["output.weight"], arrays["output.bias"], self._compute_type)
-        self._attention = {name: array for name, array in arrays.items() if name.startswith("attention.")}
+    def _prepare(self, arrays: Mapping[str, Any]) -> None:
+        self._output = self._linear(arrays, "output.weight")
+        self._attention = {name: as_table(arrays[name]) for name in arrays if name.startswith("attention.")}
+
+    def _tables(self) -> dict[str, Any]:
+        return self._attention
 
     def encode(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
         """Return the last layer's states of each sentence, (T, memory_size).

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
-__all__ = ["ModelConfig", "Seq2SeqConfig"]
+__all__ = ["CONFIG_FILE", "FORMAT", "FORMAT_VERSION", "ModelConfig", "Seq2SeqConfig"]
+
+CONFIG_FILE, FORMAT, FORMAT_VERSION = "config.json", "fastseq", 1
 
 _Config = TypeVar("_Config", bound="ModelConfig")
 
@@ -76,6 +79,10 @@ class ModelConfig:
         """Return what `from_dict` takes, with `model_type` first and without fields that are None."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {"model_type": self.model_type} | {name: value for name, value in values.items() if value is not None}
+
+    def to_json(self) -> str:
+        """Return the text of a `config.json`."""
+        return json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION} | self.to_dict(), indent=1) + "\n"
 
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every tensor that the model must have, by name."""

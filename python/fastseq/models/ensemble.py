@@ -113,6 +113,16 @@ class Ensemble(Seq2SeqModel):
         self._decoding = functions.Decoding
         self._core = functions.Ensemble(tuple(model._core for model in members), shares.tolist(), average)
 
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
+        """Not for an ensemble: its models are saved one by one.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        raise ValueError("an ensemble has no weights of its own; save its models")
+
     @property
     def models(self) -> list[Seq2SeqModel]:
         """The members."""

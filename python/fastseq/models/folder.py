@@ -8,14 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastseq import _checks
+from fastseq import _backend, _checks
+from fastseq.models.base import VOCABULARY_FILE
 from fastseq.models.bound import BoundTensors
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
-from fastseq.models.config import ModelConfig, Seq2SeqConfig
+from fastseq.models.config import CONFIG_FILE, FORMAT, FORMAT_VERSION, ModelConfig, Seq2SeqConfig
+from fastseq.models.decoder import DecoderModel
 from fastseq.models.deep_recurrent import DeepRecurrentSeq2SeqConfig
+from fastseq.models.described import read_defaults, read_described
+from fastseq.models.encoder import EncoderModel
 from fastseq.models.foreign import FOREIGN
 from fastseq.models.hub import model_folder
+from fastseq.models.kinds import DecoderConfig, EncoderConfig, EncoderDecoderConfig
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
+from fastseq.models.packed import PACKED_FILE, PackedTensors, open_packed
 from fastseq.models.published import FAMILIES, load_published
 from fastseq.models.quantized import quantize_tensors, read_quantized
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
@@ -28,8 +34,7 @@ from fastseq.weights import WEIGHT_FILES, find_weights, open_weights, write_safe
 
 __all__ = ["load_model", "save_model"]
 
-FORMAT, FORMAT_VERSION = "fastseq", 1
-CONFIG_FILE, TENSOR_FILE, VOCABULARY_FILE = "config.json", "model.safetensors", "vocab.json"
+TENSOR_FILE = "model.safetensors"
 KERAS_SUFFIXES, KERAS_WEIGHTS = (".keras", ".h5"), "model.weights.h5"
 _MODELS: dict[type[ModelConfig], Any] = {
     RecurrentSeq2SeqConfig: Seq2SeqModel,
@@ -39,9 +44,13 @@ _MODELS: dict[type[ModelConfig], Any] = {
     RecurrentLanguageModelConfig: RecurrentLanguageModel,
 }
 _CONFIGS = {config.model_type: config for config in _MODELS}
+_KINDS: dict[str, type[Any]] = {
+    **_CONFIGS,
+    **{config.kind: config for config in (EncoderDecoderConfig, EncoderConfig, DecoderConfig)},
+}
 
 
-def load_model(path: str | os.PathLike[str], compute_type: str = "float32", backend: str | None = None) -> Any:
+def load_model(path: str | os.PathLike[str], compute_type: str | None = None, backend: str | None = None) -> Any:
     """Read a model folder, ours or one that Hugging Face's transformers has saved, or one file of another toolkit.
 
     Nothing in the folder is run: it may come from anywhere.
@@ -54,8 +63,9 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
         file: a `.pt` checkpoint of OpenNMT-py or fairseq, an `.npz` of Marian, a `.keras` file, or a `.weights.h5` file
         with the model's JSON beside it, also in a folder as `model.weights.h5` and `config.json`; these need the extra
         `keras`. Or a name on the Hugging Face hub, "owner/name", with the extra `text`.
-    compute_type : {"float32", "bfloat16", "int8"}
-        What the weights of dense and recurrent layers are computed in; all else is float32. Weights stored as float16
+    compute_type : {"float32", "bfloat16", "int8"}, optional
+        What the weights of dense and recurrent layers are computed in; all else is float32. By default what
+        `save_pretrained` has stored, and "float32" for all other folders. Weights stored as float16
         or bfloat16 are widened, which is exact; float64 is rounded; int8 weights with scales are taken as they are.
     backend : {"native", "numpy"}, optional
         The active one by default.
@@ -81,13 +91,19 @@ def load_model(path: str | os.PathLike[str], compute_type: str = "float32", back
     Traceback (most recent call last):
     FileNotFoundError: no model folder 'no-such-folder', and no name of a hub model, which is OWNER/NAME
     """
-    _checks.compute_type("load_model", compute_type)
+    if compute_type is not None:
+        _checks.compute_type("load_model", compute_type)
     folder = Path(path)
+    if (folder / PACKED_FILE).is_file():
+        return _load_packed(folder, compute_type, backend)
+    compute_type = compute_type or "float32"
     if folder.is_file() and folder.suffix in FOREIGN:
         return _make(folder, *FOREIGN[folder.suffix](folder), backend, compute_type)
     if folder.is_file() and folder.suffix in KERAS_SUFFIXES:
         return _read_keras(folder, compute_type, backend)
     folder = model_folder(path)
+    if (folder / PACKED_FILE).is_file():
+        return _load_packed(folder, compute_type, backend)
     if (folder / KERAS_WEIGHTS).is_file():
         return _read_keras(folder / KERAS_WEIGHTS, compute_type, backend)
     weights = find_weights(folder)
@@ -115,6 +131,33 @@ def _read_keras(path: Path, compute_type: str, backend: str | None) -> Any:
     from fastseq.models.keras import read_keras_model  # with all layers, which no other model needs
 
     return read_keras_model(path, compute_type, backend)
+
+
+def _load_packed(folder: Path, compute_type: str | None, backend: str | None) -> Any:
+    path = folder / PACKED_FILE
+    description, parts = open_packed(path)
+    kind = description.get("kind")
+    cls = _KINDS.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise ValueError(f"{path}: kind is {str(kind)[:60]!r}; expected one of {', '.join(_KINDS)}")
+    backend = _backend.active_name() if backend is None else backend
+    compute_type = compute_type or str(description["compute_type"])
+    try:
+        config: Any = read_described(cls, description.get("config"))
+        tensors = PackedTensors(config, description, parts, compute_type, backend == "native")
+        if isinstance(config, EncoderConfig):
+            return EncoderModel(config, tensors, backend, folder, compute_type)
+        defaults = read_defaults(description["generation"]) if "generation" in description else None
+        if isinstance(config, DecoderConfig):
+            return DecoderModel(config, tensors, backend, folder, defaults, compute_type)
+        vocabulary: Any = (
+            _read_vocabulary(folder / VOCABULARY_FILE, config) if isinstance(config, ModelConfig) else None
+        )
+        if isinstance(config, (Seq2SeqConfig, EncoderDecoderConfig)):
+            return Seq2SeqModel(config, tensors, vocabulary, backend, folder, defaults, compute_type)
+        return _MODELS[cls](config, tensors, vocabulary, backend, folder=folder, compute_type=compute_type)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _make(
@@ -167,8 +210,7 @@ def save_model(
         _check_sizes(vocabulary, config)
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    values = {"format": FORMAT, "format_version": FORMAT_VERSION} | config.to_dict()
-    (folder / CONFIG_FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
     stored = quantize_tensors(arrays) if dtype == "int8" else {n: array.astype(dtype) for n, array in arrays.items()}
     write_safetensors(folder / TENSOR_FILE, stored)
     if vocabulary is not None:

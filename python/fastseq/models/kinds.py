@@ -30,6 +30,7 @@ class EncoderDecoderConfig:
         Padding, what the decoder reads first, and what ends a sequence.
     """
 
+    kind: ClassVar[str] = "encoder-decoder"
     backend_class: ClassVar[str] = "TransformerSeq2Seq"
 
     model_type: str
@@ -104,6 +105,7 @@ class DecoderConfig:
         What stands for an empty prompt, and what ends a sequence.
     """
 
+    kind: ClassVar[str] = "decoder"
     backend_class: ClassVar[str] = "TransformerLanguageModel"
 
     model_type: str
@@ -152,6 +154,7 @@ class EncoderConfig:
     pad_token_id : int, optional
     """
 
+    kind: ClassVar[str] = "encoder"
     backend_class: ClassVar[str] = "TransformerEncoder"
 
     model_type: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -114,9 +115,8 @@ class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
 
     task = "text-generation"
 
-    def _prepare(self, arrays: dict[str, Any]) -> None:
-        weight = arrays["embedding.weight" if self._config.tie_output else "output.weight"]
-        self._output = self._functions.Linear(weight, arrays["output.bias"], self._compute_type)
+    def _prepare(self, arrays: Mapping[str, Any]) -> None:
+        self._output = self._linear(arrays, "embedding.weight" if self._config.tie_output else "output.weight")
 
     def logits(self, input_ids: Any, lengths: Any = None) -> list[Floats]:
         """Return the logits after each token of each text.

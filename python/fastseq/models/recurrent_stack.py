@@ -10,10 +10,9 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 
 from fastseq import _backend
-from fastseq.models.base import PlacedModel
+from fastseq.models.base import PlacedModel, place
 from fastseq.models.config import ModelConfig
 from fastseq.models.ragged import Floats, Ids, Offsets
-from fastseq.models.tensors import check_tensors
 from fastseq.reference.recurrent import WEIGHT_KINDS
 from fastseq.text import WordTokenizer
 
@@ -65,6 +64,11 @@ class RecurrentStackConfig(ModelConfig):
         return shapes
 
 
+def as_table(tensor: Any) -> Any:
+    """Return the array of a tensor that is used as it is."""
+    return tensor["table"] if isinstance(tensor, dict) else tensor
+
+
 class RecurrentStack:
     """The layers packed for one backend; batches are ragged.
 
@@ -80,13 +84,24 @@ class RecurrentStack:
         self, config: RecurrentStackConfig, tensors: Mapping[str, Any], backend: str, compute_type: str
     ) -> None:
         self._functions = _backend.get(backend)
-        self._embedding = tensors["embedding.weight"]
+        self._embedding = as_table(tensors["embedding.weight"])
+        bidirectional = len(config.directions) == 2
+        if backend == "native":
+            sizes = config.embedding_size, config.hidden_size, config.num_layers
+            self._rnn = self._functions.Recurrent.of(tensors, "rnn.", config.cell, *sizes, bidirectional, compute_type)
+            return
         weights = [
             tuple(tensors[f"rnn.{kind}_l{layer}{direction}"] for kind in WEIGHT_KINDS)
             for layer in range(config.num_layers)
             for direction in config.directions
         ]
-        self._rnn = self._functions.Recurrent(config.cell, weights, len(config.directions) == 2, False, compute_type)
+        self._rnn = self._functions.Recurrent(config.cell, weights, bidirectional, False, compute_type)
+
+    def weights(self) -> dict[str, Any]:
+        """Where they lie in memory, of the native backend."""
+        found: dict[str, Any] = self._rnn.weights()
+        found["tables"]["embedding.weight"] = self._embedding
+        return found
 
     def forward(
         self, ids: Ids, offsets: Offsets, h0: Floats | None = None, c0: Floats | None = None
@@ -133,6 +148,7 @@ class RecurrentTextModel(PlacedModel, Generic[_Config]):
     """
 
     _config: _Config
+    _output: Any
 
     def __init__(
         self,
@@ -145,14 +161,36 @@ class RecurrentTextModel(PlacedModel, Generic[_Config]):
     ) -> None:
         super().__init__(config, backend, folder, compute_type)
         self._tokenizer = tokenizer
-        arrays = check_tensors(config, tensors)
+        arrays = place(config, tensors, self._backend)
         self._functions = _backend.get(self._backend)
         self._stack = RecurrentStack(config, arrays, self._backend, compute_type)
         self._prepare(arrays)
 
-    def _prepare(self, arrays: dict[str, Any]) -> None:
+    def _prepare(self, arrays: Mapping[str, Any]) -> None:
         """Pack the layers behind the stack."""
         raise NotImplementedError
+
+    def _linear(self, arrays: Mapping[str, Any], weight: str) -> Any:
+        """Pack the output layer, with a weight of this name."""
+        shape = self._config.tensor_shapes()[weight]
+        if self._backend == "native":
+            return self._functions.Linear.of(arrays, weight, "output.bias", *shape, self._compute_type)
+        return self._functions.Linear(arrays[weight], arrays["output.bias"], self._compute_type)
+
+    def _tables(self) -> dict[str, Any]:
+        """Tensors that are used as they are."""
+        return {}
+
+    def _weights(self) -> dict[str, Any]:
+        weights, output = self._stack.weights(), self._output.weights()
+        tables = weights["tables"] | self._tables()
+        packed = weights["packed"] | output["packed"]
+        return {
+            "tables": tables,
+            "vectors": weights["vectors"] | output["vectors"],
+            # An embedding that is the output layer's weight too stays what it is.
+            "packed": {name: rows for name, rows in packed.items() if name not in tables},
+        }
 
     @property
     def config(self) -> _Config:

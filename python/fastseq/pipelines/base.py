@@ -57,7 +57,7 @@ class Pipeline(ABC):
         That of the model's folder by default; of a file, the folder that it is in.
     backend : {"native", "numpy"}, optional
         Where a model that is loaded here runs; the active backend by default.
-    compute_type : str, default "float32"
+    compute_type : str, optional
         What a model that is loaded here computes in; see `load_model`.
     batch_size : int, optional
         Most sequences that run together. Batches are bounded by their number of tokens in any case.
@@ -82,7 +82,7 @@ class Pipeline(ABC):
         tokenizer: Tokenizer | None = None,
         *,
         backend: str | None = None,
-        compute_type: str = "float32",
+        compute_type: str | None = None,
         batch_size: int | None = None,
         progress: bool | None = None,
         **options: Any,

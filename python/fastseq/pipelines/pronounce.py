@@ -34,7 +34,7 @@ class Pronouncer:
         A bundled model (trained on CMUdict), a model folder, or a model with a vocabulary.
     backend : {"native", "numpy"}, optional
         Where a model that is loaded here runs; the active backend by default.
-    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+    compute_type : {"float32", "bfloat16", "int8"}, optional
         What the weights of a model that is loaded here are computed in.
 
     Raises
@@ -60,7 +60,7 @@ class Pronouncer:
         model: str | os.PathLike[str] | Seq2SeqModel | None = None,
         *,
         backend: str | None = None,
-        compute_type: str = "float32",
+        compute_type: str | None = None,
     ) -> None:
         if isinstance(model, Seq2SeqModel):
             self.model = model

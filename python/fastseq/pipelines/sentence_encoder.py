@@ -44,7 +44,7 @@ class SentenceEncoder:
     fastseq.SemanticIndex : Finds the nearest of many vectors.
     """
 
-    def __init__(self, path: Any, *, backend: str | None = None, compute_type: str = "float32") -> None:
+    def __init__(self, path: Any, *, backend: str | None = None, compute_type: str | None = None) -> None:
         named = isinstance(path, (str, Path)) or hasattr(path, "__fspath__")
         folder = model_folder(path) if named else Path(path.folder)
         modules = read_modules(folder)

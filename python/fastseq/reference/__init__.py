@@ -6,6 +6,7 @@ the arguments: float64 arrays give the numbers that tests hold the float32 kerne
 
 from fastseq.reference.activations import exp, gelu, relu, sigmoid, silu, tanh
 from fastseq.reference.attention import additive_attention, multiplicative_attention, scaled_dot_product_attention
+from fastseq.reference.integrity import all_finite, checksum
 from fastseq.reference.linear import Linear, embedding, linear
 from fastseq.reference.models import (
     Decoding,
@@ -39,6 +40,8 @@ __all__ = [
     "TransformerSeq2Seq",
     "VariantRecurrent",
     "additive_attention",
+    "all_finite",
+    "checksum",
     "embedding",
     "exp",
     "gelu",

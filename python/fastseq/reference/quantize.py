@@ -73,7 +73,12 @@ def widen(weight: Any) -> Any:
 
 
 def narrow(weight: Any, compute_type: str) -> Any:
-    """Return a weight as it is computed with: itself, rounded to bfloat16, or a `QuantizedWeight`."""
+    """Return a weight as it is computed with: itself, rounded to bfloat16, or a `QuantizedWeight`.
+
+    A pair (int8 values, scales) is a weight that was stored so.
+    """
+    if isinstance(weight, tuple):
+        weight = QuantizedWeight(*weight)
     if compute_type == "int8":
         return weight if isinstance(weight, QuantizedWeight) else QuantizedWeight(*quantize_rows(weight))
     return round_to_bfloat16(widen(weight)) if compute_type == "bfloat16" else widen(weight)

@@ -129,7 +129,7 @@ class Recurrent:
         ]
         self.num_directions = 2 if bidirectional else 1
         self.residual = residual
-        self.hidden_size = weights[0][1].shape[1]
+        self.hidden_size = self.weights[0][1].shape[1]
 
     def forward(
         self, input: Array, offsets: Array, h0: Array | None, c0: Array | None
