@@ -32,7 +32,9 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) sum[r][p] = load_sums(args.first_sums + column + p * kLanes);
+    for (int p = 0; p < P; ++p) {
+      sum[r][p] = first_sums(args.weight_sums + column + p * kLanes, args.input_sums[row + r]);
+    }
   }
   for (int64_t k = 0; k < fours; ++k) {
     Weights8 w[P];
@@ -40,7 +42,7 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
     for (int p = 0; p < P; ++p) w[p] = load_weights(weights + (k * P + p) * 4 * kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const Inputs8 x = broadcast_inputs(input + r * common.input_stride + k * 4);
+      const Inputs8 x = broadcast_inputs(input + r * common.input_stride + k * 4 * kInputBytes);
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) sum[r][p] = add_products(sum[r][p], x, w[p]);
     }

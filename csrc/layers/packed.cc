@@ -15,8 +15,12 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
-QuantizedRows::QuantizedRows(int64_t rows, int64_t size)
-    : values_(rows * ceil_div(size, 16) * 16), scales_(rows), size_(size), stride_(ceil_div(size, 16) * 16) {}
+QuantizedRows::QuantizedRows(const KernelTable& table, int64_t rows, int64_t size)
+    : size_(size),
+      stride_(ceil_div(size, 16) * 16 * table.int8_input_bytes),
+      values_(rows * stride_),
+      scales_(rows),
+      sums_(rows) {}
 
 void QuantizedRows::fill(const KernelTable& table, const float* input, int64_t input_stride, int64_t begin,
                          int64_t end) {
@@ -26,10 +30,10 @@ void QuantizedRows::fill(const KernelTable& table, const float* input, int64_t i
   args.size = size_;
   args.input_stride = input_stride;
   args.output = values_.data() + begin * stride_;
-  args.output_stride = args.padded_size = stride_;
-  args.offset = table.int8_offset;
+  args.output_stride = stride_;
   args.scales = scales_.data() + begin;
-  table.quantize_rows(args);
+  args.sums = sums_.data() + begin;
+  table.quantize_inputs(args);
 }
 
 void PackedMatrix::put_float(const float* row, int64_t panel, int64_t column) {
@@ -61,7 +65,7 @@ void PackedMatrix::put_int8(const KernelTable& table, const WeightView& weight, 
     QuantizeArgs args;
     args.input = weight.row(row, in_features_, scratch);
     args.rows = 1;
-    args.size = args.padded_size = in_features_;
+    args.size = in_features_;
     args.output = bytes;
     args.scales = &scale;
     table.quantize_rows(args);
@@ -73,7 +77,7 @@ void PackedMatrix::put_int8(const KernelTable& table, const WeightView& weight, 
     for (int64_t j = 0; j < 4; ++j) sum += bytes[k * 4 + j];
   }
   scales_[output] = scale;
-  first_sums_[output] = -sum * static_cast<int32_t>(table.int8_offset);
+  weight_sums_[output] = sum;
 }
 
 template <typename RowOf>
@@ -121,7 +125,7 @@ PackedMatrix::PackedMatrix(const KernelTable& table, int vectors, int64_t output
       }
       bytes_ = Buffer<int8_t>(all * ceil_div(in_features, 4) * 4);
       scales_ = Buffer<float>(all);
-      first_sums_ = Buffer<int32_t>(all);
+      weight_sums_ = Buffer<int32_t>(all);
       break;
   }
 }
@@ -171,9 +175,10 @@ void PackedMatrix::multiply(const KernelTable& table, const MatmulArgs& args, co
     narrow.common.input_stride = quantized.stride();
     narrow.input = quantized.row(first_row);
     narrow.input_scales = quantized.scales() + first_row;
+    narrow.input_sums = quantized.sums() + first_row;
     narrow.panels = bytes_.data();
     narrow.weight_scales = scales_.data();
-    narrow.first_sums = first_sums_.data();
+    narrow.weight_sums = weight_sums_.data();
     narrow.accumulate = accumulate;
     table.matmul_int8(narrow);
   }
