@@ -32,9 +32,7 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) {
-      sum[r][p] = first_sums(args.weight_sums + column + p * kLanes, args.input_sums[row + r]);
-    }
+    for (int p = 0; p < P; ++p) sum[r][p] = zero_sums();
   }
   for (int64_t k = 0; k < fours; ++k) {
     Weights8 w[P];
@@ -63,7 +61,7 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
       } else if (common.bias != nullptr) {
         start = load(common.bias + column + offset);
       }
-      const F32 y = fma(to_float(sum[r][p]), scale, start);
+      const F32 y = fma(finish(sum[r][p], args.weight_sums + column + offset, args.input_sums[row + r]), scale, start);
       if (left >= kLanes) {
         store(at, y);
       } else {

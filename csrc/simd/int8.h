@@ -5,10 +5,9 @@
 //   store_inputs(to, v)               sixteen activations, whole numbers, as broadcast_inputs reads them
 //   store_bytes(to, v)                sixteen whole numbers as bytes
 //   I32                               kLanes sums
-//   first_sums(weights, input)        what sums start from, so that they end as those of the products: of kLanes
-//                                     outputs the sums of their weights, of one row the sum of the magnitudes of its
-//                                     negative activations
-//   to_float(sums)
+//   zero_sums()
+//   finish(sums, weights, input)      the sums of the products as floats, given the sums of the weights of these
+//                                     outputs and the sum of the magnitudes of the row's negative activations
 //   Weights8, load_weights(from)      4 * kLanes weights: lane i holds bytes 4 i to 4 i + 3
 //   Inputs8, broadcast_inputs(from)   four activations, the same in every lane
 //   add_products(sum, x, w)           sum + x0 w0 + x1 w1 + x2 w2 + x3 w3 in each lane

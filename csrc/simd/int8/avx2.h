@@ -2,7 +2,7 @@
 //
 // vpsignb would compete with the multiplications for their two execution ports. Instead the bits of w are inverted
 // where x is negative, by any of four ports: ~w = -w - 1, so a sum is too small by the magnitudes of the row's negative
-// activations, from which it starts. A pair of products is at most 2 * 127 * 128 = 32512: it does not saturate, which
+// activations, which are added last. A pair of products is at most 2 * 127 * 128 = 32512: it does not saturate, which
 // it would for activations of eight unsigned bits.
 //
 // Activations are stored as four magnitudes, then their four masks (0 or -1), then the next four.
@@ -15,8 +15,18 @@ namespace fastseq {
 namespace {
 
 constexpr int64_t kInputBytes = 2;
+#if defined(_MSC_VER)
+using Sums = __m256i;
+inline Sums plus(Sums a, __m256i b) { return _mm256_add_epi32(a, b); }
+inline __m256i to_register(Sums a) { return a; }
+#else
+// Not __m256i, which is of 64-bit numbers: GCC 12 then copies every sum to another register in each round.
+typedef int32_t Sums __attribute__((vector_size(32)));
+inline Sums plus(Sums a, __m256i b) { return a + reinterpret_cast<Sums>(b); }
+inline __m256i to_register(Sums a) { return reinterpret_cast<__m256i>(a); }
+#endif
 struct I32 {
-  __m256i v;
+  Sums v;
 };
 struct Weights8 {
   __m256i v;
@@ -25,8 +35,10 @@ struct Inputs8 {
   __m256i magnitude, negative;
 };
 
-inline I32 first_sums(const int32_t*, int32_t input) { return {_mm256_set1_epi32(input)}; }
-inline F32 to_float(I32 a) { return {_mm256_cvtepi32_ps(a.v)}; }
+inline I32 zero_sums() { return {Sums{}}; }
+inline F32 finish(I32 sum, const int32_t*, int32_t input) {
+  return {_mm256_cvtepi32_ps(_mm256_add_epi32(to_register(sum.v), _mm256_set1_epi32(input)))};
+}
 inline Weights8 load_weights(const int8_t* from) {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))};
 }
@@ -37,7 +49,7 @@ inline Inputs8 broadcast_inputs(const int8_t* from) {
 }
 inline I32 add_products(I32 sum, Inputs8 x, Weights8 w) {
   const __m256i pairs = _mm256_maddubs_epi16(x.magnitude, _mm256_xor_si256(w.v, x.negative));
-  return {_mm256_add_epi32(sum.v, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
+  return {plus(sum.v, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))};
 }
 
 inline __m128i to_bytes(V16 v) {

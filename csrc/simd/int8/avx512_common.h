@@ -15,7 +15,7 @@ struct Weights8 {
   __m512i v;
 };
 
-inline F32 to_float(I32 a) { return {_mm512_maskz_cvtepi32_ps(kAll, a.v)}; }
+inline I32 zero_sums() { return {_mm512_setzero_si512()}; }
 inline Weights8 load_weights(const int8_t* from) { return {_mm512_loadu_si512(from)}; }
 inline __m512i broadcast_four(const int8_t* from) {
   int32_t four;

@@ -19,8 +19,8 @@ struct Inputs8 {
   int8x16_t v;
 };
 
-inline I32 first_sums(const int32_t*, int32_t) { return {vdupq_n_s32(0)}; }
-inline F32 to_float(I32 a) { return {vcvtq_f32_s32(a.v)}; }
+inline I32 zero_sums() { return {vdupq_n_s32(0)}; }
+inline F32 finish(I32 sum, const int32_t*, int32_t) { return {vcvtq_f32_s32(sum.v)}; }
 inline Weights8 load_weights(const int8_t* from) { return {vld1q_s8(from)}; }
 inline Inputs8 broadcast_inputs(const int8_t* from) {
   int32_t four;

@@ -18,10 +18,10 @@ struct Inputs8 {
   int8_t byte[4];
 };
 
-inline I32 first_sums(const int32_t*, int32_t) { return {}; }
-inline F32 to_float(I32 a) {
+inline I32 zero_sums() { return {}; }
+inline F32 finish(I32 sum, const int32_t*, int32_t) {
   F32 r;
-  for (int i = 0; i < kLanes; ++i) r.lane[i] = static_cast<float>(a.lane[i]);
+  for (int i = 0; i < kLanes; ++i) r.lane[i] = static_cast<float>(sum.lane[i]);
   return r;
 }
 inline Weights8 load_weights(const int8_t* from) {
