@@ -32,7 +32,7 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) sum[r][p] = load_sums(args.first_sums + column + p * kLanes);
+    for (int p = 0; p < P; ++p) sum[r][p] = zero_sums();
   }
   for (int64_t k = 0; k < fours; ++k) {
     Weights8 w[P];
@@ -40,7 +40,7 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
     for (int p = 0; p < P; ++p) w[p] = load_weights(weights + (k * P + p) * 4 * kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const Inputs8 x = broadcast_inputs(input + r * common.input_stride + k * 4);
+      const Inputs8 x = broadcast_inputs(input + r * common.input_stride + k * 4 * kInputBytes);
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) sum[r][p] = add_products(sum[r][p], x, w[p]);
     }
@@ -61,7 +61,7 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
       } else if (common.bias != nullptr) {
         start = load(common.bias + column + offset);
       }
-      const F32 y = fma(to_float(sum[r][p]), scale, start);
+      const F32 y = fma(finish(sum[r][p], args.weight_sums + column + offset, args.input_sums[row + r]), scale, start);
       if (left >= kLanes) {
         store(at, y);
       } else {

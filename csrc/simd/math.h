@@ -86,31 +86,21 @@ inline F32 tanh(F32 x) {
   return copysign(e / (e + broadcast(2.0f)), x);
 }
 
-/// Error function, absolute error below 2e-7. |x| < 1: x p(x^2), p of degree 6; else 1 - e^(-x^2) q(t) with
-/// t = 1 / (1 + |x| / 2), q of degree 7; both fitted at Chebyshev nodes (q on |x| <= 4, beyond which erf is 1).
-inline F32 erf(F32 x) {
-  const F32 a = min(abs(x), broadcast(4.0f));
-  const F32 u = a * a;
-  F32 p = broadcast(7.875875e-05f);
-  p = fma(p, u, broadcast(-0.00080168643f));
-  p = fma(p, u, broadcast(0.0051890872f));
-  p = fma(p, u, broadcast(-0.026854211f));
-  p = fma(p, u, broadcast(0.11283594f));
-  p = fma(p, u, broadcast(-0.37612626f));
-  p = fma(p, u, broadcast(1.1283791f));
+/// The normal distribution function at -|x|, off by less than (5e-7 + 4e-8 x^2) of itself, 0 below -13.3:
+/// e^(-x^2 / 2) q(t) with t = 1 / (1 + 0.29 |x|), q of degree 8 with the least relative error (6e-8). NaN stays NaN.
+inline F32 normal_tail(F32 x) {
   const F32 one = broadcast(1.0f);
-  const F32 t = one / fma(a, broadcast(0.5f), one);
-  F32 q = broadcast(0.12085243f);
-  q = fma(q, t, broadcast(-0.47652528f));
-  q = fma(q, t, broadcast(0.57126516f));
-  q = fma(q, t, broadcast(-0.110208295f));
-  q = fma(q, t, broadcast(0.35103032f));
-  q = fma(q, t, broadcast(0.25875136f));
-  q = fma(q, t, broadcast(0.28506163f));
-  q = fma(q, t, broadcast(-0.00016423638f));
-  const F32 large = one - exp(broadcast(0.0f) - u) * q;
-  const F32 result = copysign(select(less(a, one), a * p, large), x);
-  return select(is_nan(x), x, result);
+  const F32 t = one / fma(abs(x), broadcast(0.29f), one);
+  F32 q = broadcast(0.038972002f);
+  q = fma(q, t, broadcast(-0.19163503f));
+  q = fma(q, t, broadcast(0.30488282f));
+  q = fma(q, t, broadcast(-0.15138517f));
+  q = fma(q, t, broadcast(0.18709514f));
+  q = fma(q, t, broadcast(0.075592242f));
+  q = fma(q, t, broadcast(0.12135043f));
+  q = fma(q, t, broadcast(0.11510091f));
+  q = fma(q, t, broadcast(2.6625281e-05f));
+  return exp_nonpositive(x * x * broadcast(-0.5f)) * q;
 }
 
 /// Natural logarithm of a normal number or +inf, within 2 ulp where |log x| > 0.1; for the sums of a softmax,
