@@ -126,6 +126,32 @@ def test_models_with_several_inputs_are_called(tmp_path: Path) -> None:
         model.predict(TEXTS)
 
 
+def within(*parts: Any) -> Any:
+    """A model of its own, functional, that reads states."""
+    inputs = keras.Input((None, 4))
+    output = inputs
+    for part in parts:
+        output = part(output)
+    return keras.Model(inputs, output)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: sequential(keras.Sequential([layers.GRU(3, return_sequences=True)]), layers.GRU(2)),
+        lambda: sequential(within(layers.LSTM(3, return_sequences=True)), layers.GRU(2)),
+        lambda: sequential(within(layers.Dense(3)), layers.SimpleRNN(2)),
+        lambda: sequential(layers.LayerNormalization(), layers.Activation("tanh"), layers.GRU(2)),
+        lambda: sequential(layers.TimeDistributed(layers.Dense(3)), layers.Dropout(0.1), layers.LSTM(2)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Layer '.*was passed an input with a mask:UserWarning")  # of Keras; it passes it on
+def test_masks_reach_the_layers_that_they_reach_in_keras(make: Any, tmp_path: Path) -> None:
+    theirs = make()
+    holes = np.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8], [0, 0, 3, 4, 5], [1, 0, 2, 0, 0]])
+    assert_same(fastseq.load_model(saved(theirs, tmp_path, "keras"))(holes), theirs(holes))
+
+
 def test_wrong_calls_are_named(tmp_path: Path) -> None:
     model = fastseq.load_model(saved(encoder(), tmp_path, "keras"))
     with pytest.raises(ValueError, match=r"input_ids.*10"):
