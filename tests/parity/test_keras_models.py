@@ -200,6 +200,23 @@ def test_the_classification_pipeline_runs_them(tmp_path: Path) -> None:
     assert [scores[f"LABEL_{i}"] for i in range(3)] == pytest.approx(expected.tolist(), abs=1e-5)
 
 
+def test_pipelines_find_the_tokenizer_beside_the_file(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    from tokenizer_folders import wordpiece
+
+    tokenizer = fastseq.load_tokenizer(wordpiece(tmp_path))
+    states = layers.LSTM(4, return_sequences=True)
+    parts = {"token-classification": [states, layers.Dense(3, activation="softmax")], "feature-extraction": [states]}
+    for task, above in parts.items():
+        theirs = keras.Sequential([keras.Input((None,)), layers.Embedding(tokenizer.vocab_size, 4), *above])
+        found = fastseq.pipeline(task, saved(randomise(theirs), tmp_path, "keras"))("the house")
+        expected = keras.ops.convert_to_numpy(theirs(np.array([tokenizer.encode("the house").ids])))[0]
+        if task == "feature-extraction":
+            np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-5)
+        else:
+            assert [entity["score"] for entity in found] == pytest.approx(expected.max(axis=1)[1:-1].tolist(), abs=1e-5)
+
+
 def stateful() -> Any:
     return randomise(
         keras.Sequential(
