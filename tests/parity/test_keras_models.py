@@ -126,6 +126,32 @@ def test_models_with_several_inputs_are_called(tmp_path: Path) -> None:
         model.predict(TEXTS)
 
 
+def within(*parts: Any) -> Any:
+    """A model of its own, functional, that reads states."""
+    inputs = keras.Input((None, 4))
+    output = inputs
+    for part in parts:
+        output = part(output)
+    return keras.Model(inputs, output)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: sequential(keras.Sequential([layers.GRU(3, return_sequences=True)]), layers.GRU(2)),
+        lambda: sequential(within(layers.LSTM(3, return_sequences=True)), layers.GRU(2)),
+        lambda: sequential(within(layers.Dense(3)), layers.SimpleRNN(2)),
+        lambda: sequential(layers.LayerNormalization(), layers.Activation("tanh"), layers.GRU(2)),
+        lambda: sequential(layers.TimeDistributed(layers.Dense(3)), layers.Dropout(0.1), layers.LSTM(2)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Layer '.*was passed an input with a mask:UserWarning")  # of Keras; it passes it on
+def test_masks_reach_the_layers_that_they_reach_in_keras(make: Any, tmp_path: Path) -> None:
+    theirs = make()
+    holes = np.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8], [0, 0, 3, 4, 5], [1, 0, 2, 0, 0]])
+    assert_same(fastseq.load_model(saved(theirs, tmp_path, "keras"))(holes), theirs(holes))
+
+
 def test_wrong_calls_are_named(tmp_path: Path) -> None:
     model = fastseq.load_model(saved(encoder(), tmp_path, "keras"))
     with pytest.raises(ValueError, match=r"input_ids.*10"):
@@ -172,6 +198,23 @@ def test_the_classification_pipeline_runs_them(tmp_path: Path) -> None:
     scores = {entry["label"]: entry["score"] for entry in classify("bed", top_k=None)}
     expected = keras.ops.convert_to_numpy(theirs(np.array([[1, 4, 3]])))[0]
     assert [scores[f"LABEL_{i}"] for i in range(3)] == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_pipelines_find_the_tokenizer_beside_the_file(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    from tokenizer_folders import wordpiece
+
+    tokenizer = fastseq.load_tokenizer(wordpiece(tmp_path))
+    states = layers.LSTM(4, return_sequences=True)
+    parts = {"token-classification": [states, layers.Dense(3, activation="softmax")], "feature-extraction": [states]}
+    for task, above in parts.items():
+        theirs = keras.Sequential([keras.Input((None,)), layers.Embedding(tokenizer.vocab_size, 4), *above])
+        found = fastseq.pipeline(task, saved(randomise(theirs), tmp_path, "keras"))("the house")
+        expected = keras.ops.convert_to_numpy(theirs(np.array([tokenizer.encode("the house").ids])))[0]
+        if task == "feature-extraction":
+            np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-5)
+        else:
+            assert [entity["score"] for entity in found] == pytest.approx(expected.max(axis=1)[1:-1].tolist(), abs=1e-5)
 
 
 def stateful() -> Any:

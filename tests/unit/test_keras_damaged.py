@@ -245,6 +245,36 @@ def test_load_model_takes_the_same_files_and_names_what_is_wrong(path: Path, tmp
     np.testing.assert_array_equal(load_model(tmp_path).predict([[1, 2]])[0], first)
 
 
+def tensor(name: str) -> dict[str, Any]:
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ([tensor("in")], {}, None),
+        ([[tensor("in")]], {}, r"layer 'words' \(Embedding\) is called with .*; expected arrays"),
+        ([3], {}, "expected arrays"),
+        ([], {}, "expected arrays"),
+        ([tensor("in"), tensor("in")], {}, "expected arrays"),
+        ([tensor("in")], {"initial_state": 3}, "is called with initial_state"),
+        ([tensor("in")], {"mask": 3}, "a mask that is no single array"),
+    ],
+)
+def test_calls_that_mean_nothing_are_named(arguments: Any, options: Any, message: str | None, path: Path) -> None:
+    parts = [layer("InputLayer", "in", batch_shape=[None, None]) | {"inbound_nodes": []}]
+    parts += [part | {"inbound_nodes": []} for part in LAYERS]
+    parts[1] = parts[1] | {"inbound_nodes": [{"args": arguments, "kwargs": options}]}
+    for i, before in ((2, "words"), (3, "rnn")):
+        parts[i] = parts[i] | {"inbound_nodes": [{"args": [tensor(before)], "kwargs": {}}]}
+    config = layer("Functional", "m", layers=parts, input_layers=[["in", 0, 0]], output_layers=[["out", 0, 0]])
+    if message is None:
+        assert load_model(archive(path, config)).task == "text-classification"
+        return
+    with pytest.raises(ValueError, match=message):
+        load_model(archive(path, config))
+
+
 @pytest.mark.parametrize("kind", ["Lambda", "TextVectorization", "Conv1D"])
 def test_load_model_runs_no_code_and_names_layers_without_any(path: Path, kind: str) -> None:
     code = layer(kind, "code", function={"class_name": "__lambda__", "config": {"code": "4wEAAA=="}})

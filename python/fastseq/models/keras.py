@@ -19,8 +19,7 @@ from fastseq.weights.keras_file import read_keras
 
 __all__ = ["KerasConfig", "KerasTextModel", "read_keras_model"]
 
-# Sequences of one length that run together.
-_GROUP_ROWS = 256
+_GROUP_ROWS = 256  # sequences of one length that run together
 _PROBLEMS = {"softmax": "single_label_classification", "sigmoid": "multi_label_classification"}
 
 
@@ -63,11 +62,9 @@ class KerasTextModel(PlacedModel):
     Parameters
     ----------
     source : LayerSource
-        Its layers and their weights.
     backend : {"native", "numpy"}, optional
         The active one by default.
     folder : Path, optional
-        Where it was loaded from.
     compute_type : {"float32", "bfloat16", "int8"}, default "float32"
         Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
 
@@ -75,6 +72,14 @@ class KerasTextModel(PlacedModel):
     ------
     ValueError
         If a layer, an activation or an option is not supported, or layers do not fit; the message names all.
+
+    Examples
+    --------
+    >>> words = LayerSource("Embedding", "words", {}, [np.eye(4, dtype=np.float32)])
+    >>> layers = [words, LayerSource("GlobalMaxPooling1D", "pool", {}, [])]
+    >>> model = KerasTextModel(LayerSource("Sequential", "bag", {}, [], layers))
+    >>> model.task, model.predict([[1, 3], [2]])[0]
+    ('feature-extraction', array([0., 1., 0., 1.], dtype=float32))
     """
 
     def __init__(
@@ -269,6 +274,12 @@ def read_keras_model(
     ValueError
         If a file is damaged, or a layer, an activation or an option is not supported; the message names the file and
         all of them.
+
+    Examples
+    --------
+    >>> read_keras_model("no-such-file.keras")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'no-such-file.keras'
     """
     file = Path(path)
     config = None

@@ -45,10 +45,13 @@ class Operation(Module):
         if function is None:
             known = ", ".join([*_FUNCTIONS, *_WITH_AXIS])
             raise UnsupportedError(f"operation {source.name!r} is a {source.kind}; of these only {known} work")
-        self.function = function
+        self.name, self.function = source.name, function
+        self.count = 2 if source.kind in ("Equal", "NotEqual", "LogicalOr", "LogicalAnd") else 1
 
     def __call__(self, *arguments: Any) -> tuple[Value, ...]:
         """The function of the arrays."""
+        if len(arguments) != self.count:
+            raise ValueError(f"operation {self.name!r} is called with {len(arguments)} arrays; expected {self.count}")
         return (Value(self.function(*map(_array, arguments), **self.options)),)
 
 

@@ -166,6 +166,7 @@ class Bidirectional(Module):
         layers = (self.forward_layer, self.backward_layer)
         half = [None, None]
         if initial_state is not None:
+            initial_state = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
             middle = len(initial_state) // 2
             half = [initial_state[:middle], initial_state[middle:]]
         (forward, *states), (backward, *more) = (layer(value, first) for layer, first in zip(layers, half, strict=True))
