@@ -38,7 +38,8 @@ def caches(batch: int, beams: int, source: int, target: int, threads: int) -> in
     width, layers = CONFIG["d_model"], CONFIG["decoder_layers"]
     sentences = min(batch, threads * max(1, GROUP_ROWS // beams))
     rows = sentences * beams
-    return 4 * (layers * 2 * width * (rows * target + sentences * source) + rows * CONFIG["vocab_size"])
+    numbers: int = layers * 2 * width * (rows * target + sentences * source) + rows * CONFIG["vocab_size"]
+    return 4 * numbers
 
 
 def _peak(folder: str, work: dict[str, int]) -> None:
