@@ -6,6 +6,7 @@
 #include "layers/recurrent_run.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <deque>
 #include <numeric>
@@ -55,6 +56,8 @@ constexpr int64_t kMinimumStepWork = 1 << 16;
 // Sequences at a time, on average, that a share of them needs to be worth reading all weights for, and multiply-adds.
 constexpr int64_t kShareRows = 4;
 constexpr int64_t kMinimumShareWork = 1 << 20;
+// A team waits a microsecond for its members for so many multiply-adds, some twentieth of the time these take.
+constexpr int64_t kWorkForPatience = 1 << 20;
 
 struct Chunk {
   int64_t begin, end, rows;  // time steps, and their rows in all
@@ -194,27 +197,37 @@ void run_layer(const LayerRun& run, int num_directions) {
   for (int64_t rank = 0; rank < order.batch_size(); ++rank) tokens += order.length(rank);
   const int64_t mean_rows = order.steps() > 0 ? tokens / order.steps() : 0;
   const int64_t token_work = first.gates_width() * (run.hidden_size + first.input_size());
-  const int64_t shares =
-      std::max<int64_t>(1, std::min({num_threads() / static_cast<int64_t>(num_directions), mean_rows / kShareRows,
-                                     tokens * token_work / kMinimumShareWork}));
-  const int64_t step_work = mean_rows / shares * token_work;
-  const auto members = std::clamp<int64_t>(step_work / kMinimumStepWork, 1, first.panel_count());
-  const int jobs = static_cast<int>(shares) * num_directions;
+  const int64_t threads = num_threads();
+  const int64_t shares = std::max<int64_t>(
+      1, std::min({threads / num_directions, mean_rows / kShareRows, tokens * token_work / kMinimumShareWork}));
+  const int64_t jobs = shares * num_directions, step_work = mean_rows / shares * token_work;
+  const int64_t members =
+      std::clamp<int64_t>(step_work / kMinimumStepWork, 1, std::min((threads + jobs - 1) / jobs, first.panel_count()));
   std::deque<DirectionRun> runs;
   for (int64_t share = 0; share < shares; ++share) {
     for (int d = 0; d < num_directions; ++d) runs.emplace_back(run, d, RaggedOrder(order, share, shares));
   }
-  // How many threads there are is known only inside the team: each job gets its share of them there.
-  run_team(static_cast<int>(members) * jobs, [&](int rank, Team& team) {
-    const int groups = std::min(jobs, team.size());
+  if (members == 1) {
+    for (DirectionRun& job : runs) job.set_members(1);
+    parallel_for(jobs, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) runs[static_cast<std::size_t>(i)].work(0);
+    });
+    return;
+  }
+  const auto work = [&](int rank, Team& team) {
+    // How many threads there are is known only here: each job gets its share of them.
+    const int size = team.size(), groups = std::min(static_cast<int>(jobs), size);
     if (rank == 0) {
       for (int i = 0; i < jobs; ++i) {
-        runs[static_cast<std::size_t>(i)].set_members(groups < jobs ? 1 : (team.size() - i + groups - 1) / groups);
+        runs[static_cast<std::size_t>(i)].set_members(groups < jobs ? 1 : (size - i + groups - 1) / groups);
       }
     }
     team.barrier();
     for (int i = rank % groups; i < jobs; i += groups) runs[static_cast<std::size_t>(i)].work(rank / groups);
-  });
+  };
+  const std::chrono::microseconds patience(
+      std::clamp(tokens * token_work / kWorkForPatience, int64_t{60}, int64_t{1000}));
+  run_team(static_cast<int>(members * jobs), work, patience);
 }
 
 }  // namespace fastseq
