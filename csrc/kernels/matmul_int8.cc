@@ -9,6 +9,10 @@
 namespace fastseq {
 namespace {
 
+// The first tile of a panel waits for memory, the others have it in cache. From so many tiles on each fetches its share
+// of the next panel; for fewer the instructions that fetch cost more than that.
+constexpr int64_t kFetchingTiles = 8;
+
 /// Rows of a tile that fit the registers: R * P sums, P weights, one input and what the product needs.
 template <int P>
 constexpr int max_rows() {
@@ -89,9 +93,15 @@ template <int P>
 void matmul_panels(const MatmulInt8Args& args) {
   constexpr int kRows = max_rows<P>();
   const int64_t rows = args.common.rows, tiles = (rows + kRows - 1) / kRows;
+  const int64_t panel_bytes = (args.common.in_features + 3) / 4 * P * kLanes * 4;
   for (int64_t panel = args.common.panel_begin; panel < args.common.panel_end; ++panel) {
+    const int8_t* next = args.panels + (panel + 1) * panel_bytes;
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t row = rows * t / tiles;
+      if (tiles >= kFetchingTiles) {
+        const int64_t end = panel_bytes * (t + 1) / tiles;
+        for (int64_t b = panel_bytes * t / tiles; b < end; b += 64) prefetch(reinterpret_cast<const float*>(next + b));
+      }
       rows_of<P, kRows>(args, row, rows * (t + 1) / tiles - row, panel);
     }
   }
