@@ -44,17 +44,21 @@ struct MatmulBf16Args {
 /// in_features.
 struct MatmulInt8Args {
   MatmulArgs common;                     // `input` and `panels` are not used; input_stride is in bytes
-  const int8_t* input = nullptr;         // (rows, in_features and on to a multiple of 4)
+  const int8_t* input = nullptr;         // (rows, input_stride), as quantize_inputs has stored them
   const float* input_scales = nullptr;   // (rows)
+  const int32_t* input_sums = nullptr;   // (rows)
   const int8_t* panels = nullptr;        // (panel_count, (in_features + 3) / 4, vectors * lanes, 4)
   const float* weight_scales = nullptr;  // (panel_count * vectors * lanes)
-  const int32_t* first_sums = nullptr;   // (panel_count * vectors * lanes): -offset * the sum of the weights
+  const int32_t* weight_sums = nullptr;  // (panel_count * vectors * lanes)
   bool accumulate = false;               // what is in the output takes the place of the bias
 };
 
 /// Rows of floats as int8 with one scale a row: scale = max|x| / 127, x ~ scale * q, q = x * (127 / max|x|) rounded to
 /// the nearest, ties to even, from -127 to 127. A row of numbers below 2^-120 becomes zeros and scale 0; a row with
 /// NaN or an infinity becomes zeros and scale NaN.
+///
+/// quantize_rows stores the numbers as they are. quantize_inputs stores them as matmul_int8 of the same instruction
+/// set reads them (simd/int8.h): int8_input_bytes for each, zeros up to a multiple of 16 numbers.
 struct QuantizeArgs {
   const float* input = nullptr;
   int64_t rows = 0;
@@ -62,9 +66,8 @@ struct QuantizeArgs {
   int64_t input_stride = 0;
   int8_t* output = nullptr;
   int64_t output_stride = 0;
-  int64_t padded_size = 0;  // the bytes from `size` to here become `offset`
-  uint8_t offset = 0;       // added to each q, modulo 256
   float* scales = nullptr;  // (rows)
+  int32_t* sums = nullptr;  // (rows): the sum of the magnitudes of negative q; quantize_inputs only
 };
 
 enum class Cell : int32_t { kRnnTanh, kRnnRelu, kLstm, kGru };

@@ -3,12 +3,6 @@
 #include "kernels/register.h"
 #include "simd/activations.h"
 
-#if defined(_MSC_VER)
-#define FASTSEQ_NOINLINE __declspec(noinline)
-#else
-#define FASTSEQ_NOINLINE __attribute__((noinline))
-#endif
-
 namespace fastseq {
 namespace {
 

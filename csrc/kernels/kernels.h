@@ -12,11 +12,11 @@ namespace fastseq {
 
 struct KernelTable {
   const char* isa = nullptr;
-  int32_t lanes = 0;           // floats in a vector: weights are packed in units of it
-  int32_t matmul_vectors = 0;  // vectors in a panel that suit this instruction set best
-  int32_t bf16_vectors = 0;    // the same for bfloat16 weights
-  int32_t int8_vectors = 0;    // the same for int8 weights
-  uint8_t int8_offset = 0;     // what is added to quantised activations
+  int32_t lanes = 0;             // floats in a vector: weights are packed in units of it
+  int32_t matmul_vectors = 0;    // vectors in a panel that suit this instruction set best
+  int32_t bf16_vectors = 0;      // the same for bfloat16 weights
+  int32_t int8_vectors = 0;      // the same for int8 weights
+  int32_t int8_input_bytes = 0;  // that an activation takes where quantize_inputs has stored it
 #define FASTSEQ_KERNEL(result, name, arguments) result(*name) arguments = nullptr;
 #include "kernels/kernels.def"
 #undef FASTSEQ_KERNEL

@@ -9,6 +9,10 @@
 namespace fastseq {
 namespace {
 
+// The first tile of a panel waits for memory, the others have it in cache. From so many tiles on each fetches its share
+// of the next panel; for fewer the instructions that fetch cost more than that.
+constexpr int64_t kFetchingTiles = 8;
+
 /// Rows of a tile that fit the registers: R * P sums, P weights, one input and what the product needs.
 template <int P>
 constexpr int max_rows() {
@@ -32,7 +36,7 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) sum[r][p] = load_sums(args.first_sums + column + p * kLanes);
+    for (int p = 0; p < P; ++p) sum[r][p] = zero_sums();
   }
   for (int64_t k = 0; k < fours; ++k) {
     Weights8 w[P];
@@ -40,7 +44,7 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
     for (int p = 0; p < P; ++p) w[p] = load_weights(weights + (k * P + p) * 4 * kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const Inputs8 x = broadcast_inputs(input + r * common.input_stride + k * 4);
+      const Inputs8 x = broadcast_inputs(input + r * common.input_stride + k * 4 * kInputBytes);
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) sum[r][p] = add_products(sum[r][p], x, w[p]);
     }
@@ -61,7 +65,7 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
       } else if (common.bias != nullptr) {
         start = load(common.bias + column + offset);
       }
-      const F32 y = fma(to_float(sum[r][p]), scale, start);
+      const F32 y = fma(finish(sum[r][p], args.weight_sums + column + offset, args.input_sums[row + r]), scale, start);
       if (left >= kLanes) {
         store(at, y);
       } else {
@@ -89,9 +93,15 @@ template <int P>
 void matmul_panels(const MatmulInt8Args& args) {
   constexpr int kRows = max_rows<P>();
   const int64_t rows = args.common.rows, tiles = (rows + kRows - 1) / kRows;
+  const int64_t panel_bytes = (args.common.in_features + 3) / 4 * P * kLanes * 4;
   for (int64_t panel = args.common.panel_begin; panel < args.common.panel_end; ++panel) {
+    const int8_t* next = args.panels + (panel + 1) * panel_bytes;
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t row = rows * t / tiles;
+      if (tiles >= kFetchingTiles) {
+        const int64_t end = panel_bytes * (t + 1) / tiles;
+        for (int64_t b = panel_bytes * t / tiles; b < end; b += 64) prefetch(reinterpret_cast<const float*>(next + b));
+      }
       rows_of<P, kRows>(args, row, rows * (t + 1) / tiles - row, panel);
     }
   }

@@ -6,75 +6,182 @@
 namespace fastseq {
 namespace {
 
-// Lines of the next panel that a tile fetches with each k: two tiles together fetch all of it. A panel that comes
-// from the third-level cache arrives while the rows pass over the one before.
+// Sixteen registers hold 3 rows of the 4 gates of a panel, or 4 rows of 3 of its vectors; 2 rows of 4 gates would wait
+// for their sums. So rows come in threes and, where these leave one or two over, in one or two fours, which take the
+// twelve vectors of three panels as four times three.
+template <Cell C>
+constexpr bool kHasFours = kGates<C> == 4 && max_rows<4>() == 3;
+constexpr int64_t kFourPanels = 3;
+constexpr int64_t kMostFours = 8;      // rows taken so
+constexpr int64_t kRowsForFours = 24;  // with more, a tile of two rows costs less than taking three panels at once
+
+// From this many tiles on the first two of a panel fetch the next one, each so many lines with each k: the passes over
+// a panel take long enough for that. With fewer the processor's own fetching is faster undisturbed.
+constexpr int64_t kTilesToFetch = 4;
 template <int P>
 constexpr int kLinesAhead = (P * kLanes / 16 + 1) / 2;
 
-/// `ahead` is what to fetch for later, for one panel at a time (Q = 1).
-template <Cell C, int R, int Q>
-void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel, const float* ahead) {
+/// Where the chain of a vector of gates starts. The reset gate scales the recurrent part of n alone, so that one starts
+/// from its own bias.
+template <Cell C>
+inline F32 start(const RecurrentStepArgs& args, int64_t row, int64_t panel, int gate) {
+  if (C == Cell::kGru && gate == 2) return load(args.bias_n + panel * kLanes);
+  return load(args.gates + row * args.gates_stride + (panel * kGates<C> + gate) * kLanes);
+}
+
+template <Cell C>
+inline void finish(const RecurrentStepArgs& args, const F32* sum, int64_t row, int64_t panel) {
+  const float* gates = args.gates + row * args.gates_stride + panel * kGates<C> * kLanes;
+  const F32 h = cell<C>(args, sum, gates, row, panel * kLanes);
+  store_units(args.output + row * args.output_stride, panel * kLanes, args.hidden_size, h);
+}
+
+/// R rows of Q panels. `ahead`: what to fetch for later, L lines with each k.
+template <Cell C, int R, int Q, int L = 0>
+void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel, const float* ahead = nullptr) {
   constexpr int P = kGates<C>;
   constexpr int64_t kWidth = P * kLanes;
-  const int64_t panel_stride = args.hidden_size * kWidth;
-  const float* gates = args.gates + row * args.gates_stride + panel * kWidth;
+  const int64_t panel_size = args.hidden_size * kWidth;
   Tile<R, P, Q> tile;
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
     for (int q = 0; q < Q; ++q) {
 #pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) {
-        // The reset gate scales the recurrent part of n alone, so its chain starts from its own bias.
-        const bool apart = C == Cell::kGru && p == 2;
-        tile.sum[r][q][p] =
-            load(apart ? args.bias_n + (panel + q) * kLanes : gates + r * args.gates_stride + q * kWidth + p * kLanes);
-      }
+      for (int p = 0; p < P; ++p) tile.sum[r][q][p] = start<C>(args, row + r, panel + q, p);
     }
   }
-  tile.template multiply<Q == 1 ? kLinesAhead<P> : 0>(args.hidden + row * args.hidden_stride, args.hidden_stride,
-                                                      args.panels + panel * panel_stride, panel_stride,
-                                                      args.hidden_size, kWidth, ahead);
+  tile.template multiply<L>(args.hidden + row * args.hidden_stride, args.hidden_stride,
+                            args.panels + panel * panel_size, panel_size, args.hidden_size, kWidth, ahead);
   for (int r = 0; r < R; ++r) {
-    for (int q = 0; q < Q; ++q) {
-      const int64_t unit = (panel + q) * kLanes;
-      const F32 h = cell<C>(args, tile.sum[r][q], gates + r * args.gates_stride + q * kWidth, row + r, unit);
-      store_units(args.output + (row + r) * args.output_stride, unit, args.hidden_size, h);
+    for (int q = 0; q < Q; ++q) finish<C>(args, tile.sum[r][q], row + r, panel + q);
+  }
+}
+
+/// Four rows of the vectors [First, First + 3) of the twelve of three panels. sums (4, 12 * lanes): the finished
+/// chains.
+template <Cell C, int First>
+void four_rows(const RecurrentStepArgs& args, int64_t row, int64_t panel, float* sums) {
+  constexpr int64_t kWidth = 4 * kLanes, kStride = kFourPanels * kWidth;
+  const float* weights[3];
+  F32 sum[4][3];
+#pragma GCC unroll 3
+  for (int i = 0; i < 3; ++i) {
+    const int q = (First + i) / 4, p = (First + i) % 4;
+    weights[i] = args.panels + (panel + q) * args.hidden_size * kWidth + p * kLanes;
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r) sum[r][i] = start<C>(args, row + r, panel + q, p);
+  }
+  const float* hidden = args.hidden + row * args.hidden_stride;
+  for (int64_t k = 0; k < args.hidden_size; ++k) {
+    F32 w[3];
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; ++i) w[i] = load(weights[i] + k * kWidth);
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r) {
+      const F32 h = broadcast(hidden[r * args.hidden_stride + k]);
+#pragma GCC unroll 3
+      for (int i = 0; i < 3; ++i) sum[r][i] = fma(h, w[i], sum[r][i]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < 4; ++r) {
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; ++i) store(sums + r * kStride + (First + i) * kLanes, sum[r][i]);
+  }
+}
+
+/// The first `rows` rows, four or eight, of three panels.
+template <Cell C>
+void fours(const RecurrentStepArgs& args, int64_t rows, int64_t panel) {
+  constexpr int64_t kWidth = 4 * kLanes, kStride = kFourPanels * kWidth;
+  float sums[kMostFours * kStride];
+  for (int64_t r = 0; r < rows; r += 4) four_rows<C, 0>(args, r, panel, sums + r * kStride);
+  for (int64_t r = 0; r < rows; r += 4) four_rows<C, 3>(args, r, panel, sums + r * kStride);
+  for (int64_t r = 0; r < rows; r += 4) four_rows<C, 6>(args, r, panel, sums + r * kStride);
+  for (int64_t r = 0; r < rows; r += 4) four_rows<C, 9>(args, r, panel, sums + r * kStride);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t q = 0; q < kFourPanels; ++q) {
+      F32 sum[4];
+#pragma GCC unroll 4
+      for (int p = 0; p < 4; ++p) sum[p] = load(sums + r * kStride + q * kWidth + p * kLanes);
+      finish<C>(args, sum, r, panel + q);
     }
   }
 }
 
 template <Cell C, int Q, int R>
-void rows_of(const RecurrentStepArgs& args, int64_t row, int64_t height, int64_t panel, const float* ahead) {
+void rows_of(const RecurrentStepArgs& args, int64_t row, int64_t height, int64_t panel) {
   if constexpr (R > 0) {
     if (height == R) {
-      tile<C, R, Q>(args, row, panel, ahead);
+      tile<C, R, Q>(args, row, panel);
     } else {
-      rows_of<C, Q, R - 1>(args, row, height, panel, ahead);
+      rows_of<C, Q, R - 1>(args, row, height, panel);
     }
+  }
+}
+
+/// Rows from `begin` on of one panel; `next` is the panel after it.
+template <Cell C>
+void panel_rows(const RecurrentStepArgs& args, int64_t begin, int64_t panel, const float* next) {
+  constexpr int kRows = max_rows<kGates<C>>(), kLines = kLinesAhead<kGates<C>>;
+  const int64_t rows = args.rows - begin, tiles = (rows + kRows - 1) / kRows;
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t row = begin + rows * t / tiles, height = begin + rows * (t + 1) / tiles - row;
+    if (height == kRows && tiles >= kTilesToFetch && t < 2) {
+      tile<C, kRows, 1, kLines>(args, row, panel, next + t * args.hidden_size * kLines * 16);
+    } else {
+      rows_of<C, 1, kRows>(args, row, height, panel);
+    }
+  }
+}
+
+/// Fetches the gates of all rows for the panels [begin, end): a row of them lies far from the next one, which the
+/// processor does not foresee.
+template <Cell C>
+void fetch_gates(const RecurrentStepArgs& args, int64_t begin, int64_t end) {
+  constexpr int64_t kWidth = kGates<C> * kLanes;
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const float* gates = args.gates + r * args.gates_stride;
+    for (int64_t i = begin * kWidth; i < end * kWidth; i += 16) prefetch(gates + i);
   }
 }
 
 template <Cell C>
 void step(const RecurrentStepArgs& args) {
   constexpr int kRows = max_rows<kGates<C>>();
+  // Few rows: two panels at once, for enough independent chains to hide the latency of fma.
   constexpr int kPairRows = kRows / 2 < 2 ? kRows / 2 : 2;
-  const int64_t tiles = (args.rows + kRows - 1) / kRows;
-  const int64_t panel_size = args.hidden_size * kGates<C> * kLanes;
-  const int64_t group = args.rows <= kPairRows ? 2 : 1;  // panels at once
+  const bool pairs = args.rows <= kPairRows;
+  // 1, 2 and 5 are no sum of threes and fours.
+  const bool in_fours =
+      kHasFours<C> && args.rows > 2 && args.rows != 5 && args.rows % 3 > 0 && args.rows < kRowsForFours;
+  const int64_t group = pairs ? 2 : in_fours ? kFourPanels : 1;
   const int64_t groups = (args.panel_end - args.panel_begin + group - 1) / group;
+  const int64_t panel_size = args.hidden_size * kGates<C> * kLanes;
+  const auto begin_of = [&](int64_t g) { return args.panel_begin + (args.descending ? groups - 1 - g : g) * group; };
+  const auto end_of = [&](int64_t g) {
+    return begin_of(g) + group < args.panel_end ? begin_of(g) + group : args.panel_end;
+  };
   for (int64_t g = 0; g < groups; ++g) {
-    const int64_t panel = args.panel_begin + (args.descending ? groups - 1 - g : g) * group;
-    if (group == 2 && panel + 2 <= args.panel_end) {
-      rows_of<C, 2, kPairRows>(args, 0, args.rows, panel, nullptr);
+    int64_t panel = begin_of(g);
+    const int64_t end = end_of(g);
+    if (args.rows > 1) {
+      if (g == 0) fetch_gates<C>(args, panel, end);
+      if (g + 1 < groups) fetch_gates<C>(args, begin_of(g + 1), end_of(g + 1));
+    }
+    if (pairs && end - panel == 2) {
+      rows_of<C, 2, kPairRows>(args, 0, args.rows, panel);
       continue;
     }
-    const float* current = args.panels + panel * panel_size;
-    const float* next = g + 1 == groups ? current : args.descending ? current - panel_size : current + panel_size;
-    for (int64_t t = 0; t < tiles; ++t) {
-      const int64_t row = args.rows * t / tiles;
-      const float* ahead = t < 2 ? next + t * args.hidden_size * kLinesAhead<kGates<C>> * 16 : current;
-      rows_of<C, 1, kRows>(args, row, args.rows * (t + 1) / tiles - row, panel, ahead);
+    int64_t first_row = 0;
+    if constexpr (kHasFours<C>) {
+      if (in_fours && end - panel == kFourPanels) fours<C>(args, first_row = args.rows % 3 * 4, panel);
+    }
+    for (; panel < end && first_row < args.rows; ++panel) {
+      const float* current = args.panels + panel * panel_size;
+      const float* next = g + 1 == groups ? current : args.descending ? current - panel_size : current + panel_size;
+      panel_rows<C>(args, first_row, panel, next);
     }
   }
 }

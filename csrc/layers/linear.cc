@@ -39,7 +39,7 @@ void Linear::forward(const float* input, int64_t input_stride, int64_t rows, flo
 
   QuantizedRows quantized;
   if (weight_.quantized()) {
-    quantized = QuantizedRows(rows, in_features());
+    quantized = QuantizedRows(*kernels_, rows, in_features());
     parallel_for(rows, kMinimumShare / std::max<int64_t>(1, 16 * in_features()) + 1,
                  [&](int64_t begin, int64_t end) { quantized.fill(*kernels_, input, input_stride, begin, end); });
   }

@@ -15,8 +15,12 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
-QuantizedRows::QuantizedRows(int64_t rows, int64_t size)
-    : values_(rows * ceil_div(size, 16) * 16), scales_(rows), size_(size), stride_(ceil_div(size, 16) * 16) {}
+QuantizedRows::QuantizedRows(const KernelTable& table, int64_t rows, int64_t size)
+    : size_(size),
+      stride_(ceil_div(size, 16) * 16 * table.int8_input_bytes),
+      values_(rows * stride_),
+      scales_(rows),
+      sums_(rows) {}
 
 void QuantizedRows::fill(const KernelTable& table, const float* input, int64_t input_stride, int64_t begin,
                          int64_t end) {
@@ -26,10 +30,10 @@ void QuantizedRows::fill(const KernelTable& table, const float* input, int64_t i
   args.size = size_;
   args.input_stride = input_stride;
   args.output = values_.data() + begin * stride_;
-  args.output_stride = args.padded_size = stride_;
-  args.offset = table.int8_offset;
+  args.output_stride = stride_;
   args.scales = scales_.data() + begin;
-  table.quantize_rows(args);
+  args.sums = sums_.data() + begin;
+  table.quantize_inputs(args);
 }
 
 int64_t PackedMatrix::groups() const {
@@ -72,9 +76,10 @@ void PackedMatrix::multiply(const KernelTable& table, const MatmulArgs& args, co
     narrow.common.input_stride = quantized.stride();
     narrow.input = quantized.row(first_row);
     narrow.input_scales = quantized.scales() + first_row;
+    narrow.input_sums = quantized.sums() + first_row;
     narrow.panels = bytes_.data();
     narrow.weight_scales = scales_.data();
-    narrow.first_sums = first_sums_.data();
+    narrow.weight_sums = weight_sums_.data();
     narrow.accumulate = accumulate;
     table.matmul_int8(narrow);
   }

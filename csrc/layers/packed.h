@@ -13,19 +13,21 @@ namespace fastseq {
 class QuantizedRows {
  public:
   QuantizedRows() = default;
-  QuantizedRows(int64_t rows, int64_t size);
+  QuantizedRows(const KernelTable& table, int64_t rows, int64_t size);
 
   /// Quantises rows [begin, end) of an input (rows, size).
   void fill(const KernelTable& table, const float* input, int64_t input_stride, int64_t begin, int64_t end);
 
   const int8_t* row(int64_t i) const { return values_.data() + i * stride_; }
   const float* scales() const { return scales_.data(); }
+  const int32_t* sums() const { return sums_.data(); }
   int64_t stride() const { return stride_; }
 
  private:
+  int64_t size_ = 0, stride_ = 0;
   Buffer<int8_t> values_;  // (rows, stride)
   Buffer<float> scales_;   // (rows)
-  int64_t size_ = 0, stride_ = 0;
+  Buffer<int32_t> sums_;   // (rows)
 };
 
 /// weight (out_features, in_features) packed once, for all row counts (layouts: kernels/args.h).
@@ -64,7 +66,7 @@ class PackedMatrix {
   /// the row of the weight that goes there, -1 for none.
   template <typename RowOf>
   void fill(const KernelTable& table, const WeightView& weight, int64_t gates, int64_t rows, const RowOf& row_of);
-  bool borrow(const KernelTable& table, const WeightView& weight, const PackedRows& wanted);
+  bool borrow(const WeightView& weight, const PackedRows& wanted);
   template <typename RowOf>
   void pack(const KernelTable& table, const WeightView& weight, const RowOf& row_of);
   struct Rows;  // of one panel, on the way into it
@@ -74,11 +76,11 @@ class PackedMatrix {
   void describe(PackedRows& packed) const;
 
   ComputeType compute_type_ = ComputeType::kFloat32;
-  Buffer<float> data_;          // float32: (panel_count, in_features, width)
-  Buffer<uint32_t> pairs_;      // bfloat16: (panel_count, (in_features + 1) / 2, width)
-  Buffer<int8_t> bytes_;        // int8: (panel_count, (in_features + 3) / 4, width, 4)
-  Buffer<float> scales_;        // int8: (panel_count * width)
-  Buffer<int32_t> first_sums_;  // int8: (panel_count * width)
+  Buffer<float> data_;           // float32: (panel_count, in_features, width)
+  Buffer<uint32_t> pairs_;       // bfloat16: (panel_count, (in_features + 1) / 2, width)
+  Buffer<int8_t> bytes_;         // int8: (panel_count, (in_features + 3) / 4, width, 4)
+  Buffer<float> scales_;         // int8: (panel_count * width)
+  Buffer<int32_t> weight_sums_;  // int8: (panel_count * width)
   int vectors_ = 0;
   int lanes_ = 0;
   int64_t panel_count_ = 0;

@@ -26,7 +26,7 @@ float quantize_row(const KernelTable& table, const WeightView& weight, int64_t r
     QuantizeArgs args;
     args.input = weight.row(row, in_features, floats);
     args.rows = 1;
-    args.size = args.padded_size = in_features;
+    args.size = in_features;
     args.output = bytes;
     args.scales = &scale;
     table.quantize_rows(args);
@@ -78,7 +78,7 @@ void PackedMatrix::pack_panel(const KernelTable& table, const WeightView& weight
       scales_[output] = quantize_row(table, weight, row, in_features_, rows.floats.data(), bytes);
       int32_t sum = 0;
       for (int64_t k = 0; k < count * 4; ++k) sum += bytes[k];
-      first_sums_[output] = -sum * static_cast<int32_t>(table.int8_offset);
+      weight_sums_[output] = sum;
     }
     for (int64_t begin = 0; begin < count; begin += kBlock) {
       for (int64_t column = 0; column < width; ++column) {
@@ -124,7 +124,7 @@ void PackedMatrix::pack(const KernelTable& table, const WeightView& weight, cons
     case ComputeType::kInt8:
       bytes_ = Buffer<int8_t>(all * groups() * 4);
       scales_ = Buffer<float>(all);
-      first_sums_ = Buffer<int32_t>(all);
+      weight_sums_ = Buffer<int32_t>(all);
       break;
   }
   parallel_for(panel_count_, kMinimumShare / (width() * in_features_ + 1) + 1, [&](int64_t begin, int64_t end) {
@@ -139,7 +139,7 @@ void PackedMatrix::pack(const KernelTable& table, const WeightView& weight, cons
 }
 
 /// Whether the weight is packed as wanted; its numbers stay where they are.
-bool PackedMatrix::borrow(const KernelTable& table, const WeightView& weight, const PackedRows& wanted) {
+bool PackedMatrix::borrow(const WeightView& weight, const PackedRows& wanted) {
   const WeightOrigin& origin = *weight.origin();
   for (const PackedRows& packed : origin.packed) {
     if (packed.compute_type != wanted.compute_type || packed.first_row != wanted.first_row ||
@@ -156,12 +156,7 @@ bool PackedMatrix::borrow(const KernelTable& table, const WeightView& weight, co
     } else {
       bytes_ = Buffer<int8_t>::borrow(static_cast<const int8_t*>(packed.data), numbers * 4, origin.owner);
       scales_ = Buffer<float>::borrow(packed.scales, outputs(), origin.owner);
-      first_sums_ = Buffer<int32_t>(outputs());
-      for (int64_t i = 0; i < outputs(); ++i) {
-        // Without overflow for sums that no weight has: a damaged file gives wrong numbers, nothing worse.
-        const auto sum = static_cast<uint32_t>(packed.sums[i]);
-        first_sums_[i] = static_cast<int32_t>(0u - sum * static_cast<uint32_t>(table.int8_offset));
-      }
+      weight_sums_ = Buffer<int32_t>::borrow(packed.sums, outputs(), origin.owner);
     }
     return true;
   }
@@ -191,7 +186,7 @@ void PackedMatrix::fill(const KernelTable& table, const WeightView& weight, int6
   packed.width = width();
   if (origin == nullptr || origin->packed.empty()) {
     pack(table, weight, row_of);
-  } else if (!borrow(table, weight, packed)) {
+  } else if (!borrow(weight, packed)) {
     throw std::invalid_argument("tensor " + origin->name + " is packed in another way than this processor needs");
   }
   if (origin == nullptr || origin->record == nullptr) return;

@@ -41,7 +41,7 @@ void RecurrentDirection::project(const float* input, int64_t input_stride, int64
   args.output_stride = gates_width();
   QuantizedRows quantized;
   if (weight_ih_.quantized()) {
-    quantized = QuantizedRows(rows, input_size());
+    quantized = QuantizedRows(*kernels_, rows, input_size());
     quantized.fill(*kernels_, input, input_stride, 0, rows);
   }
   weight_ih_.multiply(*kernels_, args, quantized, 0);
@@ -92,7 +92,7 @@ void RecurrentDirection::step_apart(const RecurrentStepArgs& args) const {
   product.output_stride = gates_width();
   QuantizedRows quantized;
   if (weight_hh_.quantized()) {
-    quantized = QuantizedRows(args.rows, hidden_size_);
+    quantized = QuantizedRows(*kernels_, args.rows, hidden_size_);
     quantized.fill(*kernels_, args.hidden, args.hidden_stride, 0, args.rows);
   }
   weight_hh_.multiply(*kernels_, product, quantized, 0, true);

@@ -1,12 +1,17 @@
 // Time steps are taken in chunks: one product projects the inputs of a whole chunk, then the steps follow while
-// the projected gates are in cache. In a team each member owns a slice of the units, so its slice of the weights
-// stays in its own cache; members meet once a step to exchange the hidden state.
+// the projected gates are in cache. Threads share out directions and sequences, where there are enough of these to fill
+// the registers; they never wait for each other. The rest work as teams, in which each member owns a slice of the
+// units, so that its slice of the weights stays in its own cache; members meet once a step to exchange the hidden
+// state.
 #include "layers/recurrent_run.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <deque>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "runtime/thread_pool.h"
 
@@ -21,7 +26,21 @@ RaggedOrder::RaggedOrder(const int64_t* offsets, int64_t batch_size) : sequence_
     begin_.push_back(offsets[b]);
     length_.push_back(length_of(b));
   }
-  int64_t active = batch_size;
+  count_active();
+}
+
+RaggedOrder::RaggedOrder(const RaggedOrder& all, int64_t first_rank, int64_t shares) {
+  for (auto rank = static_cast<std::size_t>(first_rank); rank < all.sequence_.size();
+       rank += static_cast<std::size_t>(shares)) {
+    sequence_.push_back(all.sequence_[rank]);
+    begin_.push_back(all.begin_[rank]);
+    length_.push_back(all.length_[rank]);
+  }
+  count_active();
+}
+
+void RaggedOrder::count_active() {
+  int64_t active = batch_size();
   for (int64_t t = 0; active > 0 && t < length_.front(); ++t) {
     while (length(active - 1) <= t) --active;
     active_.push_back(active);
@@ -34,6 +53,11 @@ namespace {
 constexpr int64_t kChunkRows = 192;
 // Multiply-adds of one step below which a second thread costs more than it brings.
 constexpr int64_t kMinimumStepWork = 1 << 16;
+// Sequences at a time, on average, that a share of them needs to be worth reading all weights for, and multiply-adds.
+constexpr int64_t kShareRows = 4;
+constexpr int64_t kMinimumShareWork = 1 << 20;
+// A team waits a microsecond for its members for so many multiply-adds, some twentieth of the time these take.
+constexpr int64_t kWorkForPatience = 1 << 20;
 
 struct Chunk {
   int64_t begin, end, rows;  // time steps, and their rows in all
@@ -50,10 +74,11 @@ std::vector<Chunk> make_chunks(const RaggedOrder& order) {
   return chunks;
 }
 
-/// One direction of the layer, run by the members of one team.
+/// One direction of the layer for a share of the sequences, run by the members of one team.
 class DirectionRun {
  public:
-  DirectionRun(const LayerRun& run, int d) : run_(run), order_(*run.order), direction_(*run.direction[d]), d_(d) {
+  DirectionRun(const LayerRun& run, int d, RaggedOrder order)
+      : run_(run), order_(std::move(order)), direction_(*run.direction[d]), d_(d) {
     const int64_t batch = order_.batch_size(), state = batch * run.hidden_size;
     chunks_ = make_chunks(order_);
     int64_t most_rows = 0;
@@ -152,7 +177,7 @@ class DirectionRun {
   }
 
   const LayerRun& run_;
-  const RaggedOrder& order_;
+  const RaggedOrder order_;
   const RecurrentDirection& direction_;
   const int d_;
   std::optional<Team> team_;
@@ -168,22 +193,41 @@ class DirectionRun {
 void run_layer(const LayerRun& run, int num_directions) {
   const RaggedOrder& order = *run.order;
   const RecurrentDirection& first = *run.direction[0];
-  const int64_t mean_rows = order.steps() > 0 ? (order.active(0) + order.active(order.steps() - 1)) / 2 : 0;
-  const int64_t step_work = mean_rows * first.gates_width() * (run.hidden_size + first.input_size());
-  const int most_members = static_cast<int>(std::clamp<int64_t>(step_work / kMinimumStepWork, 1, first.panel_count()));
-  std::optional<DirectionRun> runs[2];
-  for (int d = 0; d < num_directions; ++d) runs[d].emplace(run, d);
-  // How many threads there are is known only inside the team: each direction gets its share of them there.
-  run_team(most_members * num_directions, [&](int rank, Team& team) {
-    const int groups = std::min(num_directions, team.size());
+  int64_t tokens = 0;
+  for (int64_t rank = 0; rank < order.batch_size(); ++rank) tokens += order.length(rank);
+  const int64_t mean_rows = order.steps() > 0 ? tokens / order.steps() : 0;
+  const int64_t token_work = first.gates_width() * (run.hidden_size + first.input_size());
+  const int64_t threads = num_threads();
+  const int64_t shares = std::max<int64_t>(
+      1, std::min({threads / num_directions, mean_rows / kShareRows, tokens * token_work / kMinimumShareWork}));
+  const int64_t jobs = shares * num_directions, step_work = mean_rows / shares * token_work;
+  const int64_t members =
+      std::clamp<int64_t>(step_work / kMinimumStepWork, 1, std::min((threads + jobs - 1) / jobs, first.panel_count()));
+  std::deque<DirectionRun> runs;
+  for (int64_t share = 0; share < shares; ++share) {
+    for (int d = 0; d < num_directions; ++d) runs.emplace_back(run, d, RaggedOrder(order, share, shares));
+  }
+  if (members == 1) {
+    for (DirectionRun& job : runs) job.set_members(1);
+    parallel_for(jobs, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) runs[static_cast<std::size_t>(i)].work(0);
+    });
+    return;
+  }
+  const auto work = [&](int rank, Team& team) {
+    // How many threads there are is known only here: each job gets its share of them.
+    const int size = team.size(), groups = std::min(static_cast<int>(jobs), size);
     if (rank == 0) {
-      for (int d = 0; d < num_directions; ++d) {
-        runs[d]->set_members(groups < num_directions ? 1 : (team.size() - d + groups - 1) / groups);
+      for (int i = 0; i < jobs; ++i) {
+        runs[static_cast<std::size_t>(i)].set_members(groups < jobs ? 1 : (size - i + groups - 1) / groups);
       }
     }
     team.barrier();
-    for (int d = rank % groups; d < num_directions; d += groups) runs[d]->work(rank / groups);
-  });
+    for (int i = rank % groups; i < jobs; i += groups) runs[static_cast<std::size_t>(i)].work(rank / groups);
+  };
+  const std::chrono::microseconds patience(
+      std::clamp(tokens * token_work / kWorkForPatience, int64_t{60}, int64_t{1000}));
+  run_team(static_cast<int>(members * jobs), work, patience);
 }
 
 }  // namespace fastseq

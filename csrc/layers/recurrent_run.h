@@ -12,6 +12,9 @@ namespace fastseq {
 class RaggedOrder {
  public:
   RaggedOrder(const int64_t* offsets, int64_t batch_size);
+  /// Every shares-th of the sequences of another order, beginning with the first_rank-th: about as many steps of each
+  /// length in every share.
+  RaggedOrder(const RaggedOrder& all, int64_t first_rank, int64_t shares);
 
   int64_t batch_size() const { return static_cast<int64_t>(sequence_.size()); }
   int64_t steps() const { return static_cast<int64_t>(active_.size()); }  // of the longest
@@ -22,6 +25,8 @@ class RaggedOrder {
   int64_t token(int64_t rank, int64_t t) const { return begin_[static_cast<std::size_t>(rank)] + t; }
 
  private:
+  void count_active();
+
   std::vector<int64_t> sequence_, begin_, length_, active_;
 };
 

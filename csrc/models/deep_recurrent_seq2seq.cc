@@ -9,37 +9,85 @@ namespace {
 
 std::size_t bytes(int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
 
-std::vector<TransitionLayer> stack(const TensorMap& tensors, const std::string& name, int64_t layers, int64_t depth,
-                                   int64_t input_size, int64_t hidden_size) {
+// Marian's, `src/graph/expression_operators.h`.
+constexpr float kNormEps = 1e-9f;
+
+std::vector<TransitionLayer> stack(const TensorMap& tensors, const std::string& name, const TransitionOptions& options,
+                                   int64_t layers, int64_t depth, int64_t input_size, int64_t hidden_size) {
   std::vector<TransitionLayer> result;
   for (int64_t i = 0; i < layers; ++i) {
-    result.emplace_back(tensors, name + "." + std::to_string(i), depth, i == 0 ? input_size : hidden_size, hidden_size);
+    result.emplace_back(tensors, name + "." + std::to_string(i), options, depth, i == 0 ? input_size : hidden_size,
+                        hidden_size);
   }
   return result;
 }
 
+/// `name`.weight, with layer_norm `name`.norm, and a bias.
+NormedLinear normed(const DeepRecurrentSeq2SeqConfig& config, const TensorMap& tensors, const std::string& name,
+                    const std::string& bias, int64_t out_features, int64_t in_features) {
+  const NormedNames names{name + ".weight", "", config.layer_norm ? name + ".norm" : "", bias};
+  return NormedLinear(tensors, names, out_features, in_features, kNormEps);
+}
+
 }  // namespace
+
+DeepOutput::DeepOutput(const DeepRecurrentSeq2SeqConfig& config, const TensorMap& tensors)
+    : sizes_{config.embedding_size, config.hidden_size, config.memory_size()} {
+  const int64_t width = config.embedding_size;
+  if (!config.layer_norm) {
+    joined_ = tensors.linear("decoder.hidden", width, sizes_[0] + sizes_[1] + sizes_[2]);
+    return;
+  }
+  const char* const parts[] = {"decoder.hidden.word", "decoder.hidden.state", "decoder.hidden.context"};
+  for (int i = 0; i < 3; ++i) {
+    normed_[i] = normed(config, tensors, parts[i], i == 0 ? "decoder.hidden.bias" : "", width, sizes_[i]);
+  }
+}
+
+void DeepOutput::forward(const float* word, const float* state, const float* context, int64_t rows,
+                         float* output) const {
+  const float* const inputs[] = {word, state, context};
+  if (joined_.out_features() > 0) {
+    const int64_t width = sizes_[0] + sizes_[1] + sizes_[2];
+    Buffer<float> joined(rows * width);
+    for (int64_t r = 0; r < rows; ++r) {
+      float* to = joined.data() + r * width;
+      for (int i = 0; i < 3; to += sizes_[i++]) std::memcpy(to, inputs[i] + r * sizes_[i], bytes(sizes_[i]));
+    }
+    joined_.forward(joined.data(), rows, output, Activation::kTanh);
+    return;
+  }
+  const int64_t size = rows * sizes_[0];
+  Buffer<float> part(size);
+  normed_[0].forward(word, rows, output);
+  for (int i = 1; i < 3; ++i) {
+    normed_[i].forward(inputs[i], rows, part.data());
+    kernels().add(output, part.data(), size, output);
+  }
+  kernels().tanh(output, size, output);
+}
 
 DeepRecurrentSeq2Seq::DeepRecurrentSeq2Seq(const DeepRecurrentSeq2SeqConfig& config, const TensorMap& tensors)
     : config_(config),
       source_embedding_(tensors.copy("encoder.embedding.weight", {config.source_vocab_size, config.embedding_size})),
       target_embedding_(tensors.copy("decoder.embedding.weight", {config.target_vocab_size, config.embedding_size})),
-      start_(tensors.linear("decoder.start", config.hidden_size, config.memory_size())),
-      before_(tensors, "decoder.before", 1, config.embedding_size, config.hidden_size),
-      after_(tensors, "decoder.after", config.decoder_base_depth - 1, config.memory_size(), config.hidden_size),
-      high_(stack(tensors, "decoder.high", config.decoder_num_layers - 1, config.decoder_high_depth, config.hidden_size,
-                  config.hidden_size)),
-      keys_(tensors.linear("attention.key.weight", "attention.bias", config.memory_size(), config.memory_size())),
-      query_(tensors.linear("attention.query", config.memory_size(), config.hidden_size)),
+      start_(normed(config, tensors, "decoder.start", "decoder.start.bias", config.hidden_size, config.memory_size())),
+      before_(tensors, "decoder.before", config.decoder_cell, 1, config.embedding_size, config.hidden_size),
+      after_(tensors, "decoder.after", config.decoder_cell, config.decoder_base_depth - 1, config.memory_size(),
+             config.hidden_size),
+      high_(stack(tensors, "decoder.high", config.decoder_cell, config.decoder_num_layers - 1,
+                  config.decoder_high_depth, config.hidden_size, config.hidden_size)),
+      keys_(normed(config, tensors, "attention.key", "attention.bias", config.memory_size(), config.memory_size())),
+      query_(normed(config, tensors, "attention.query", "", config.memory_size(), config.hidden_size)),
       score_(tensors.copy("attention.score.weight", {1, config.memory_size()})),
-      hidden_(tensors.linear("decoder.hidden", config.embedding_size,
-                             config.embedding_size + config.hidden_size + config.memory_size())),
+      hidden_(config, tensors),
       output_(tensors.linear("output", config.target_vocab_size, config.embedding_size)) {
   const int64_t hidden = config.hidden_size, depth = config.encoder_depth;
   const int64_t both = config.has_top() ? 1 : config.encoder_num_layers;
-  forward_ = stack(tensors, "encoder.forward", both, depth, config.embedding_size, hidden);
-  backward_ = stack(tensors, "encoder.backward", both, depth, config.embedding_size, hidden);
-  top_ = stack(tensors, "encoder.top", config.encoder_num_layers - both, depth, 2 * hidden, hidden);
+  forward_ = stack(tensors, "encoder.forward", config.encoder_cell, both, depth, config.embedding_size, hidden);
+  backward_ = stack(tensors, "encoder.backward", config.encoder_cell, both, depth, config.embedding_size, hidden);
+  top_ =
+      stack(tensors, "encoder.top", config.encoder_cell, config.encoder_num_layers - both, depth, 2 * hidden, hidden);
 }
 
 void DeepRecurrentSeq2Seq::run_stack(const std::vector<TransitionLayer>& layers, const std::vector<bool>& reverse,
@@ -92,7 +140,8 @@ std::unique_ptr<Decoder> DeepRecurrentSeq2Seq::start(const Ragged& source) const
     for (int64_t j = 0; source.length(b) > 0 && j < size; ++j) mean[j] /= static_cast<float>(source.length(b));
   }
   Buffer<float> state(batch * config_.hidden_size);
-  start_.forward(means.data(), batch, state.data(), Activation::kTanh);
+  start_.forward(means.data(), batch, state.data());
+  kernels().tanh(state.data(), state.size(), state.data());
   return std::make_unique<DeepRecurrentDecoder>(*this, source, std::move(memory), state);
 }
 

@@ -1,9 +1,11 @@
-// GRU encoder and conditional GRU decoder with deep transitions (Sennrich et al., 2017: Nematus; Marian's "s2s").
+// Recurrent encoder and conditional recurrent decoder with deep transitions (Sennrich et al., 2017: Nematus; Marian's
+// "s2s").
 #pragma once
 
 #include <memory>
 #include <vector>
 
+#include "models/normed_linear.h"
 #include "models/seq2seq.h"
 #include "models/transition_layer.h"
 
@@ -22,10 +24,28 @@ struct DeepRecurrentSeq2SeqConfig {
   int64_t encoder_num_layers = 0, encoder_depth = 0;  // depth: cells in each time step
   int64_t decoder_num_layers = 0;
   int64_t decoder_base_depth = 0, decoder_high_depth = 0;  // of the first layer and the others
-  bool skip = false;                                       // every layer but the first adds its input to its output
+  TransitionOptions encoder_cell, decoder_cell;
+  bool layer_norm = false;  // of all dense layers but the last; that of the cells is among their options
+  bool skip = false;        // every layer but the first adds its input to its output
 
   bool has_top() const { return encoder_type == DeepEncoder::kBiUnidirectional && encoder_num_layers > 1; }
   int64_t memory_size() const { return has_top() ? hidden_size : 2 * hidden_size; }
+};
+
+/// tanh of what stands before the last layer: W_w word + W_s state + W_c context + b, as one product, or as three with
+/// a layer norm each.
+class DeepOutput {
+ public:
+  DeepOutput(const DeepRecurrentSeq2SeqConfig& config, const TensorMap& tensors);
+
+  /// output (rows, embedding_size) from word (rows, embedding_size), state (rows, hidden_size) and context
+  /// (rows, memory_size).
+  void forward(const float* word, const float* state, const float* context, int64_t rows, float* output) const;
+
+ private:
+  int64_t sizes_[3];        // of the word, the state and the context
+  Linear joined_;           // (embedding_size, sum of the sizes)
+  NormedLinear normed_[3];  // (embedding_size, size); the bias is that of the first
 };
 
 class DeepRecurrentSeq2Seq final : public Seq2Seq {
@@ -51,13 +71,13 @@ class DeepRecurrentSeq2Seq final : public Seq2Seq {
   const DeepRecurrentSeq2SeqConfig config_;
   Buffer<float> source_embedding_, target_embedding_;  // (vocabulary, embedding_size)
   std::vector<TransitionLayer> forward_, backward_, top_;
-  Linear start_;                       // (hidden_size, memory_size)
+  NormedLinear start_;                 // (hidden_size, memory_size)
   TransitionLayer before_, after_;     // attention: the first layer of the decoder
   std::vector<TransitionLayer> high_;  // its other layers
-  Linear keys_, query_;                // (memory_size, memory_size), (memory_size, hidden_size)
+  NormedLinear keys_, query_;          // (memory_size, memory_size), (memory_size, hidden_size)
   Buffer<float> score_;                // (memory_size)
-  Linear hidden_;                      // (embedding_size, embedding_size + hidden_size + memory_size)
-  Linear output_;                      // (target_vocab_size, embedding_size)
+  DeepOutput hidden_;
+  Linear output_;  // (target_vocab_size, embedding_size)
 };
 
 }  // namespace fastseq

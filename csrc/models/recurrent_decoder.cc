@@ -1,6 +1,5 @@
 #include "models/recurrent_decoder.h"
 
-#include <algorithm>
 #include <cstring>
 
 namespace fastseq {
@@ -13,21 +12,18 @@ std::size_t bytes(int64_t floats) { return static_cast<std::size_t>(floats) * si
 RecurrentDecoder::RecurrentDecoder(const RecurrentSeq2Seq& model, const Ragged& source, Buffer<float> memory,
                                    Buffer<float> hidden, Buffer<float> cell)
     : model_(model),
-      offsets_(source.offsets, source.offsets + source.batch_size + 1),
-      memory_(std::move(memory)),
+      memory_(source, std::move(memory), model.memory_size()),
       rows_(source.batch_size),
       hidden_(std::move(hidden)),
       cell_(std::move(cell)) {
   const AttentionKind kind = model.config_.attention;
   if (kind == AttentionKind::kGeneral || kind == AttentionKind::kAdditive) {
-    keys_ = Buffer<float>(source.tokens() * model.keys_.out_features());
-    model.keys_.forward(memory_.data(), source.tokens(), keys_.data());
+    Buffer<float> keys(source.tokens() * model.keys_.out_features());
+    model.keys_.forward(memory_.data(), source.tokens(), keys.data());
+    memory_.set_keys(std::move(keys), model.keys_.out_features());
   }
   if (model.attends() || model.config_.input_feeding)
     attentional_ = Buffer<float>::zeros(rows_ * model.config_.decoder_hidden_size);
-  int64_t longest = 0;
-  for (int64_t b = 0; b < source.batch_size; ++b) longest = std::max(longest, source.length(b));
-  scores_ = Buffer<float>(longest);
 }
 
 /// Row r of each state becomes what row parents[r] was.
@@ -77,8 +73,7 @@ void RecurrentDecoder::step(const StepRows& rows, float* logits, float* attentio
 
 /// The attentional state of every row (rows_, decoder_hidden_size) from the top hidden state.
 const float* RecurrentDecoder::attend(const StepRows& rows, const float* top, float* attention) {
-  const KernelTable& kernels = *model_.kernels_;
-  const int64_t hidden = model_.config_.decoder_hidden_size, memory = model_.memory_size();
+  const int64_t hidden = model_.config_.decoder_hidden_size, memory = model_.memory_size(), width = memory + hidden;
   const bool additive = model_.config_.attention == AttentionKind::kAdditive;
   const float* queries = top;
   if (additive) {
@@ -86,29 +81,10 @@ const float* RecurrentDecoder::attend(const StepRows& rows, const float* top, fl
     model_.query_.forward(top, rows_, query_.data());
     queries = query_.data();
   }
-  const int64_t key_size = keys_.size() > 0 || additive ? model_.keys_.out_features() : memory;
-  const int64_t query_size = model_.config_.attention == AttentionKind::kDot ? memory : key_size;
-  const float* all_keys = model_.config_.attention == AttentionKind::kDot ? memory_.data() : keys_.data();
-  joined_.reserve_discard(rows_ * (memory + hidden));
+  joined_.reserve_discard(rows_ * width);
+  memory_.attend(rows, queries, additive ? model_.score_.data() : nullptr, joined_.data(), width, attention);
   for (int64_t r = 0; r < rows_; ++r) {
-    const auto sentence = static_cast<std::size_t>(rows.sentences[static_cast<std::size_t>(r)]);
-    const int64_t begin = offsets_[sentence], length = offsets_[sentence + 1] - begin;
-    const float* query = queries + r * query_size;
-    float* weights = scores_.data();
-    if (additive) {
-      kernels.additive_scores(query, all_keys + begin * query_size, query_size, length, model_.score_.data(),
-                              query_size, weights);
-    } else {
-      kernels.dot_scores(query, all_keys + begin * query_size, query_size, length, query_size, weights);
-    }
-    kernels.softmax(weights, 1, length, weights);
-    float* joined = joined_.data() + r * (memory + hidden);
-    kernels.weighted_sum(weights, memory_.data() + begin * memory, memory, length, memory, joined);
-    std::memcpy(joined + memory, top + r * hidden, bytes(hidden));
-    if (attention != nullptr && length > 0) {
-      std::memcpy(attention, weights, bytes(length));
-      attention += length;
-    }
+    std::memcpy(joined_.data() + r * width + memory, top + r * hidden, bytes(hidden));
   }
   attentional_.reserve_discard(rows_ * hidden);
   model_.combine_.forward(joined_.data(), rows_, attentional_.data(), model_.config_.combine_activation);

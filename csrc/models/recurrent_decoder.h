@@ -1,9 +1,8 @@
 // The decoding session of a RecurrentSeq2Seq.
 #pragma once
 
-#include <vector>
-
 #include "models/recurrent_seq2seq.h"
+#include "models/source_memory.h"
 
 namespace fastseq {
 
@@ -20,15 +19,13 @@ class RecurrentDecoder final : public Decoder {
   const float* attend(const StepRows& rows, const float* top, float* attention);
 
   const RecurrentSeq2Seq& model_;
-  std::vector<int64_t> offsets_;  // of the source sentences
-  Buffer<float> memory_;          // (N, memory_size)
-  Buffer<float> keys_;            // (N, decoder_hidden_size or attention_size); empty where memory_ serves
-  int64_t rows_;                  // of the step before; B before the first
-  Buffer<float> hidden_, cell_;   // (decoder_num_layers, rows_, decoder_hidden_size)
-  Buffer<float> attentional_;     // (rows_, decoder_hidden_size): tanh(W [context; hidden] + b), zeros before; without
-                                  // attention the top hidden state, if it is fed
-  Buffer<float> next_;            // scratch of reorder, takes turns with the states
-  Buffer<float> input_, joined_, query_, scores_;  // scratch of a step
+  SourceMemory memory_;          // (N, memory_size)
+  int64_t rows_;                 // of the step before; B before the first
+  Buffer<float> hidden_, cell_;  // (decoder_num_layers, rows_, decoder_hidden_size)
+  Buffer<float> attentional_;    // (rows_, decoder_hidden_size): tanh(W [context; hidden] + b), zeros before; without
+                                 // attention the top hidden state, if it is fed
+  Buffer<float> next_;           // scratch of reorder, takes turns with the states
+  Buffer<float> input_, joined_, query_;  // scratch of a step
 };
 
 }  // namespace fastseq

@@ -22,9 +22,6 @@
 namespace fastseq {
 namespace {
 
-// How long a thread looks again and again before it sleeps: a few times what the system needs to wake one.
-constexpr std::chrono::microseconds kPatience{60};
-
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -33,10 +30,10 @@ void pause() {
 #endif
 }
 
-/// Waits for `done()`, at most kPatience; returns what it said last.
+/// Waits for `done()`, at most so long; returns what it said last.
 template <typename Done>
-bool spin_until(const Done& done) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
+bool spin_until(const Done& done, std::chrono::microseconds patience = kPatience) {
+  const auto end = std::chrono::steady_clock::now() + patience;
   do {
     for (int i = 0; i < 32; ++i) {
       if (done()) return true;
@@ -189,8 +186,10 @@ Pool& pool() {
   return *current;
 }
 
-/// Runs `body` on up to `max_size` threads. `gather`: the members are counted before any of them starts.
-void run_task(int max_size, bool gather, const std::function<void(int, Team&)>& body) {
+/// Runs `body` on up to `max_size` threads. `gather`: the members are counted before any of them starts, those that
+/// come within so long.
+void run_task(int max_size, std::optional<std::chrono::microseconds> gather,
+              const std::function<void(int, Team&)>& body) {
   const int wanted = std::min(max_size, num_threads()) - 1;
   std::vector<Worker*> lent;
   if (wanted > 0) {
@@ -204,7 +203,8 @@ void run_task(int max_size, bool gather, const std::function<void(int, Team&)>& 
   if (!gather) task.begin(static_cast<int>(lent.size()) + 1);
   for (Worker* worker : lent) worker->offer(task);
   if (gather) {
-    spin_until([&] { return std::all_of(lent.begin(), lent.end(), [](Worker* worker) { return worker->begun(); }); });
+    spin_until([&] { return std::all_of(lent.begin(), lent.end(), [](Worker* worker) { return worker->begun(); }); },
+               *gather);
     dismiss_late();
     task.begin(static_cast<int>(members.size()) + 1);
   }
@@ -259,7 +259,9 @@ void Team::barrier() {
   wait_for_change(phase_, phase);
 }
 
-void run_team(int max_size, const std::function<void(int, Team&)>& body) { run_task(max_size, true, body); }
+void run_team(int max_size, const std::function<void(int, Team&)>& body, std::chrono::microseconds patience) {
+  run_task(max_size, patience, body);
+}
 
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
   if (count <= 0) return;
@@ -270,7 +272,7 @@ void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t
     return;
   }
   std::atomic<int64_t> next{0};
-  run_task(static_cast<int>(std::min<int64_t>(chunks, 4096)), false, [&](int, Team&) {
+  run_task(static_cast<int>(std::min<int64_t>(chunks, 4096)), std::nullopt, [&](int, Team&) {
     for (int64_t chunk; (chunk = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
       body(chunk * grain, std::min(count, (chunk + 1) * grain));
     }

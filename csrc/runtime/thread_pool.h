@@ -8,10 +8,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 
 namespace fastseq {
+
+// How long a thread looks again and again before it sleeps: a few times what the system needs to wake one.
+constexpr std::chrono::microseconds kPatience{60};
 
 int num_threads();
 /// At least 1 (std::invalid_argument otherwise); counts the calling thread.
@@ -32,8 +36,10 @@ class Team {
 };
 
 /// Runs `body(rank, team)` on up to `max_size` threads at once, the caller being rank 0, and returns when all
-/// are done. An exception of any member is thrown again in the caller.
-void run_team(int max_size, const std::function<void(int rank, Team& team)>& body);
+/// are done. An exception of any member is thrown again in the caller. Who has not come after `patience` is not waited
+/// for: a small part of what the work will take is well spent on a worker that the system is slow to wake.
+void run_team(int max_size, const std::function<void(int rank, Team& team)>& body,
+              std::chrono::microseconds patience = kPatience);
 
 /// Runs `body(begin, end)` over [0, count) in chunks of `grain` (the last may be shorter).
 void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& body);

@@ -62,6 +62,11 @@ void check_sampling(const SamplingOptions& wanted) {
   require(wanted.min_p >= 0.0 && wanted.min_p <= 1.0, "min_p", wanted.min_p, "a number from 0 to 1");
   require(wanted.typical_p > 0.0 && wanted.typical_p <= 1.0, "typical_p", wanted.typical_p,
           "a number above 0, at most 1");
+  require(wanted.top_h >= 0.0 && wanted.top_h <= 1.0, "top_h", wanted.top_h, "a number from 0 to 1");
+  for (const auto& [name, cutoff] :
+       {std::pair{"epsilon_cutoff", wanted.epsilon_cutoff}, std::pair{"eta_cutoff", wanted.eta_cutoff}}) {
+    require(cutoff >= 0.0 && cutoff < 1.0, name, cutoff, "a number of at least 0, below 1");
+  }
 }
 
 /// What the beams are and which of their hypotheses are returned.

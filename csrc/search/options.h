@@ -35,11 +35,14 @@ enum class Preset {
 /// Drawing tokens at random instead of taking the best.
 struct SamplingOptions {
   bool do_sample = false;
-  double temperature = 1.0;  // scores are divided by it
-  int64_t top_k = 0;         // only so many of the best; 0: all
-  double top_p = 1.0;        // only the best that make up this probability
-  double min_p = 0.0;        // only those at least so many times as probable as the best
-  double typical_p = 1.0;    // only those of nearly the expected surprise, making up this probability
+  double temperature = 1.0;     // scores are divided by it
+  int64_t top_k = 0;            // only so many of the best; 0: all
+  double top_p = 1.0;           // only the best that make up this probability
+  double min_p = 0.0;           // only those at least so many times as probable as the best
+  double typical_p = 1.0;       // only those of nearly the expected surprise, making up this probability
+  double top_h = 0.0;           // only the best of this share of the entropy; 0: all
+  double epsilon_cutoff = 0.0;  // only those at least so probable
+  double eta_cutoff = 0.0;      // the same, less where the entropy is large
 };
 
 /// Functions of the caller. They may be called from any thread, by several at once, and throw.

@@ -34,6 +34,15 @@ std::vector<double> probabilities(std::span<const Entry> entries) {
   return p;
 }
 
+/// What a token of this probability adds to the entropy.
+double surprise(double p) { return p > 0.0 ? -p * std::log(p) : 0.0; }
+
+double entropy(const std::vector<double>& p) {
+  double sum = 0.0;
+  for (const double x : p) sum += surprise(x);
+  return sum;
+}
+
 /// Indices of `keys` sorted ascending; equal keys: lower index first.
 std::vector<std::size_t> ascending(const std::vector<double>& keys) {
   std::vector<std::size_t> order(keys.size());
@@ -63,14 +72,53 @@ class Warper final : public Processor {
     if (options_.temperature != 1.0) {
       for (Entry& entry : entries) entry.score /= static_cast<float>(options_.temperature);
     }
+    if (options_.top_h > 0.0) keep_top_h(entries);
     if (options_.top_k > 0) keep_top_k(entries, std::max(static_cast<std::size_t>(options_.top_k), least_));
     if (options_.top_p < 1.0) keep_top_p(entries);
     if (options_.min_p > 0.0) keep_min_p(entries);
     if (options_.typical_p < 1.0) keep_typical(entries);
+    if (options_.epsilon_cutoff > 0.0) keep_above(entries, probabilities(entries), options_.epsilon_cutoff);
+    if (options_.eta_cutoff > 0.0) {
+      const std::vector<double> p = probabilities(entries);
+      const double eta = options_.eta_cutoff;
+      keep_above(entries, p, std::min(eta, std::sqrt(eta) * std::exp(-entropy(p))));
+    }
     scores.keep_only(entries);
   }
 
  private:
+  /// The best while their share of the entropy of the 100 best is at most top_h (Potraghloo et al., 2025).
+  void keep_top_h(Entries& entries) const {
+    std::vector<double> keys;
+    for (const Entry& entry : entries) keys.push_back(-static_cast<double>(entry.score));
+    std::vector<std::size_t> order = ascending(keys);
+    order.resize(std::min<std::size_t>(order.size(), 100));
+    Entries best;
+    for (const std::size_t i : order) best.push_back(entries[i]);
+    const std::vector<double> p = probabilities(best);
+    const double most = options_.top_h * entropy(p);
+    std::vector<char> keep(entries.size(), 0);
+    double sum = 0.0;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      sum += surprise(p[i]);
+      if (i > 0 && sum > most) break;
+      keep[order[i]] = 1;
+    }
+    retain(entries, keep);
+  }
+
+  /// Those of at least this probability (Hewitt et al., 2022), and those at least as good as the last one that has to
+  /// stay.
+  void keep_above(Entries& entries, const std::vector<double>& p, double least_probable) const {
+    std::vector<double> sorted = p;
+    const std::size_t rank = std::min(least_, sorted.size());
+    std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(rank - 1), sorted.end(),
+                     std::greater<>());
+    std::vector<char> keep(entries.size());
+    for (std::size_t i = 0; i < p.size(); ++i) keep[i] = p[i] >= least_probable || p[i] >= sorted[rank - 1] ? 1 : 0;
+    retain(entries, keep);
+  }
+
   /// Those at least as good as the k-th best.
   static void keep_top_k(Entries& entries, std::size_t k) {
     if (k >= entries.size()) return;
@@ -110,10 +158,9 @@ class Warper final : public Processor {
   /// Those whose surprise is nearest to the expected one, making up typical_p (Meister et al., 2023).
   void keep_typical(Entries& entries) const {
     const std::vector<double> p = probabilities(entries);
-    double entropy = 0.0;
-    for (const double x : p) entropy -= x > 0.0 ? x * std::log(x) : 0.0;
+    const double expected = entropy(p);
     std::vector<double> distance;
-    for (const double x : p) distance.push_back(std::fabs(-std::log(x) - entropy));
+    for (const double x : p) distance.push_back(std::fabs(-std::log(x) - expected));
     const std::vector<std::size_t> order = ascending(distance);
     std::size_t last = 0;
     for (double sum = p[order[0]]; sum < options_.typical_p && last + 1 < order.size();) sum += p[order[++last]];

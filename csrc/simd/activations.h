@@ -11,10 +11,10 @@ inline F32 relu(F32 x) { return max(broadcast(0.0f), x); }  // in this order NaN
 
 inline F32 silu(F32 x) { return x * sigmoid(x); }
 
-/// x Phi(x) = x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel, 2016).
+/// x Phi(x) with the normal distribution function Phi (Hendrycks and Gimpel, 2016).
 inline F32 gelu(F32 x) {
-  const F32 half = broadcast(0.5f);
-  return x * fma(half, erf(x * broadcast(0.70710678f)), half);
+  const F32 tail = normal_tail(x);
+  return x * select(less(x, broadcast(0.0f)), tail, broadcast(1.0f) - tail);
 }
 
 /// The same through tanh: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.

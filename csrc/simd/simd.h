@@ -24,9 +24,12 @@
 #if defined(_MSC_VER)
 #define FASTSEQ_ALWAYS_INLINE __forceinline
 #define FASTSEQ_NOINLINE __declspec(noinline)
-#else
+#elif defined(__clang__)
 #define FASTSEQ_ALWAYS_INLINE inline __attribute__((always_inline))
 #define FASTSEQ_NOINLINE __attribute__((noinline))
+#else
+#define FASTSEQ_ALWAYS_INLINE inline __attribute__((always_inline))
+#define FASTSEQ_NOINLINE __attribute__((noinline, noclone))  // GCC would copy it for each constant argument
 #endif
 
 namespace fastseq {

@@ -37,7 +37,7 @@ Quantized quantize(const float* row, int64_t size) {
   return result;
 }
 
-Quantized quantize_by_kernel(const KernelTable& table, const Floats& row, uint8_t offset) {
+Quantized quantize_by_kernel(const KernelTable& table, const Floats& row) {
   const auto size = static_cast<int64_t>(row.size());
   Unaligned input(row, 1);
   std::vector<int8_t> bytes(row.size() + 7, 55);
@@ -47,14 +47,10 @@ Quantized quantize_by_kernel(const KernelTable& table, const Floats& row, uint8_
   args.rows = 1;
   args.size = size;
   args.output = bytes.data();
-  args.padded_size = size + 3;
-  args.offset = offset;
   args.scales = &result.scale;
   table.quantize_rows(args);
-  for (int64_t i = 0; i < size + 3; ++i) {
-    result.values.push_back(static_cast<int8_t>(static_cast<uint8_t>(bytes[static_cast<std::size_t>(i)]) - offset));
-  }
-  for (std::size_t i = row.size() + 3; i < bytes.size(); ++i) CHECK_EQ(bytes[i], 55);
+  result.values.assign(bytes.begin(), bytes.begin() + size);
+  for (std::size_t i = row.size(); i < bytes.size(); ++i) CHECK_EQ(bytes[i], 55);
   return result;
 }
 
@@ -110,13 +106,9 @@ TEST(rows_are_quantised_to_the_nearest_of_255_steps) {
     Floats row = random_floats(size, 5, -3.0f, 3.0f);
     const Quantized expected = quantize(row.data(), size);
     for_each_isa([&](const KernelTable& table) {
-      for (const uint8_t offset : {0, 128}) {
-        Quantized actual = quantize_by_kernel(table, row, offset);
-        CHECK_EQ(actual.scale, expected.scale);
-        for (std::size_t i = 0; i < actual.values.size(); ++i) {
-          CHECK_EQ(actual.values[i], i < expected.values.size() ? expected.values[i] : 0);
-        }
-      }
+      const Quantized actual = quantize_by_kernel(table, row);
+      CHECK_EQ(actual.scale, expected.scale);
+      CHECK(actual.values == expected.values);
     });
   }
 }
@@ -128,7 +120,7 @@ TEST(extreme_rows_are_quantised_without_overflow) {
   for (const Floats& row : rows) {
     const Quantized expected = quantize(row.data(), static_cast<int64_t>(row.size()));
     for_each_isa([&](const KernelTable& table) {
-      const Quantized actual = quantize_by_kernel(table, row, table.int8_offset);
+      const Quantized actual = quantize_by_kernel(table, row);
       CHECK(same(actual.scale, expected.scale));
       for (std::size_t i = 0; i < row.size(); ++i) CHECK_EQ(actual.values[i], expected.values[i]);
     });
@@ -154,15 +146,28 @@ TEST(int8_products_are_exact_sums_on_every_instruction_set) {
 
 TEST(int8_products_of_the_largest_numbers_do_not_saturate) {
   const int64_t in = 4096;
-  for (const float sign : {1.0f, -1.0f}) {
-    const Floats input(static_cast<std::size_t>(in), 127.0f * sign), weight(static_cast<std::size_t>(in * 5), 127.0f);
-    with_each_isa([&](const KernelTable& table) {
-      for (const float y : forward(input, weight.data(), {}, 1, in, 5, ComputeType::kInt8)) {
-        CHECK_EQ(y, sign * 127.0f * 127.0f * 4096.0f);
-      }
-      CHECK(table.int8_vectors >= 1 && table.int8_vectors <= 4);
-    });
+  for (const float x : {127.0f, -127.0f}) {
+    for (const float w : {127.0f, -127.0f}) {
+      const Floats input(static_cast<std::size_t>(in), x), weight(static_cast<std::size_t>(in * 5), w);
+      with_each_isa([&](const KernelTable& table) {
+        for (const float y : forward(input, weight.data(), {}, 1, in, 5, ComputeType::kInt8)) {
+          CHECK_EQ(y, x * w * 4096.0f);
+        }
+        CHECK(table.int8_vectors >= 1 && table.int8_vectors <= 4);
+      });
+    }
   }
+}
+
+TEST(int8_sums_of_the_most_inputs_are_exact) {
+  const int64_t in = 133144;
+  const Floats input(static_cast<std::size_t>(in), -1.0f);
+  Floats weight(static_cast<std::size_t>(in), 1.0f);
+  with_each_isa([&](const KernelTable&) {
+    const float y = forward(input, weight.data(), {}, 1, in, 1, ComputeType::kInt8)[0];
+    const float step = 1.0f / 127.0f;
+    CHECK_EQ(y, static_cast<float>(-127 * 127 * in) * (step * step));
+  });
 }
 
 TEST(bfloat16_weights_give_the_chains_of_their_float32_numbers) {

@@ -114,7 +114,6 @@ py::tuple log_softmax_topk(const FloatArray& logits, int64_t k, const OptionalFl
   return py::make_tuple(values, indices);
 }
 
-/// Always without the offset that some instruction sets store activations with.
 py::tuple quantize_rows(const FloatArray& input) {
   require_shape(input, "input", {kAny, kAny});
   const int64_t rows = input.shape(0), size = input.shape(1);
@@ -127,7 +126,7 @@ py::tuple quantize_rows(const FloatArray& input) {
     QuantizeArgs args;
     args.input = from + row * size;
     args.rows = count;
-    args.size = args.input_stride = args.output_stride = args.padded_size = size;
+    args.size = args.input_stride = args.output_stride = size;
     args.output = to + row * size;
     args.scales = scale + row;
     kernels().quantize_rows(args);

@@ -46,6 +46,18 @@ RecurrentSeq2SeqConfig recurrent_config(const py::dict& config) {
   return c;
 }
 
+TransitionOptions transition_options(const py::dict& config, const char* key, bool layer_norm) {
+  const auto kind = choice<TransitionKind>(config, key,
+                                           {{"rnn_tanh", TransitionKind::kTanh},
+                                            {"rnn_relu", TransitionKind::kRelu},
+                                            {"lstm", TransitionKind::kLstm},
+                                            {"gru", TransitionKind::kGru},
+                                            {"gru_nematus", TransitionKind::kGruNematus},
+                                            {"multiplicative_lstm", TransitionKind::kMultiplicativeLstm},
+                                            {"multiplicative_gru", TransitionKind::kMultiplicativeGru}});
+  return {kind, layer_norm};
+}
+
 DeepRecurrentSeq2SeqConfig deep_config(const py::dict& config) {
   DeepRecurrentSeq2SeqConfig c;
   c.source_vocab_size = positive(config, "source_vocab_size");
@@ -61,6 +73,9 @@ DeepRecurrentSeq2SeqConfig deep_config(const py::dict& config) {
   c.decoder_num_layers = positive(config, "decoder_num_layers");
   c.decoder_base_depth = positive(config, "decoder_base_depth");
   c.decoder_high_depth = positive(config, "decoder_high_depth");
+  c.layer_norm = read<bool>(config, "layer_norm");
+  c.encoder_cell = transition_options(config, "encoder_cell", c.layer_norm);
+  c.decoder_cell = transition_options(config, "decoder_cell", c.layer_norm);
   c.skip = read<bool>(config, "skip");
   if (c.decoder_base_depth < 2) throw std::invalid_argument("config: decoder_base_depth must be at least 2");
   return c;

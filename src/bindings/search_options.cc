@@ -43,6 +43,9 @@ SamplingOptions parse_sampling(const py::dict& options) {
   parsed.top_p = read_option<double>(options, "top_p");
   parsed.min_p = read_option<double>(options, "min_p");
   parsed.typical_p = read_option<double>(options, "typical_p");
+  parsed.top_h = read_option<double>(options, "top_h");
+  parsed.epsilon_cutoff = read_option<double>(options, "epsilon_cutoff");
+  parsed.eta_cutoff = read_option<double>(options, "eta_cutoff");
   return parsed;
 }
 

@@ -6,53 +6,28 @@ Both compute in float32. A chain of some dozen roundings of numbers around 1 is 
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "torch")
-keras = pytest.importorskip("keras")
-pytest.importorskip("h5py")
+pytest.importorskip("torch")
 
-from fastseq import nn  # noqa: E402
+from torch_keras import RNG, assert_same, built, keras, randomise
+
+from fastseq import nn
 
 layers = keras.layers
 pytestmark = [
     pytest.mark.usefixtures("backend"),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # of Keras, about its variables
 ]
-RNG = np.random.default_rng(5)
 KINDS = ["SimpleRNN", "LSTM", "GRU"]
 FLAGS = list(itertools.product([False, True], repeat=3))
 # Not only prefixes: holes, nothing at the start, nothing at all.
 MASK = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0]], bool)
 X = RNG.normal(size=(4, 6, 5)).astype(np.float32)
-
-
-def randomise(layer: Any) -> Any:
-    """Weights and biases that all matter."""
-    layer.set_weights([RNG.uniform(-0.7, 0.7, array.shape) for array in layer.get_weights()])
-    return layer
-
-
-def built(layer: Any, *arguments: Any, **options: Any) -> Any:
-    layer(*arguments, **options)
-    return randomise(layer)
-
-
-def assert_same(actual: Any, expected: Any) -> None:
-    if isinstance(expected, dict):
-        assert actual.keys() == expected.keys()
-        actual, expected = list(actual.values()), list(expected.values())
-    if isinstance(expected, (list, tuple)):
-        assert len(actual) == len(expected)
-        for one, other in zip(actual, expected, strict=True):
-            assert_same(one, other)
-        return
-    np.testing.assert_allclose(actual, np.asarray(keras.ops.convert_to_numpy(expected)), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -171,7 +171,7 @@ def test_activations(seed, size, scale):
         assert_within(getattr(native, name)(x), expected, tolerance)
     for approximate in ("none", "tanh"):
         expected = reference.gelu(exact, approximate)
-        # x Phi(x): Phi is off by 1e-7 (erf 2e-7) or by what rounding of the argument of tanh makes of it.
+        # x Phi(x): Phi is off by 2e-7 or by what rounding of the argument of tanh makes of it.
         assert_within(native.gelu(x, approximate), expected, 8 * EPS * np.abs(x) + TINY)
 
 

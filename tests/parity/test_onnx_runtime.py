@@ -82,6 +82,11 @@ def test_directions_and_inputs(op_type, direction, without):
     assert_same(op_type, direction=direction, without=without)
 
 
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_clip_of_rnn(direction):
+    assert_same("RNN", direction=direction, clip=0.3)
+
+
 @pytest.mark.parametrize("direction", ["forward", "bidirectional"])
 @pytest.mark.parametrize("linear_before_reset", [0, 1])
 @pytest.mark.parametrize("clip", [None, 0.4])

@@ -1,13 +1,13 @@
 """Checkpoints of OpenNMT-py: read without it, and without running what they hold.
 
-The models are written down a second time here in PyTorch, from the definitions of OpenNMT-py's RNNEncoder,
-StdRNNDecoder, InputFeedRNNDecoder and GlobalAttention; where OpenNMT-py is installed, its own classes are compared,
-too. PyTorch computes in float64; in float32 a logit is off by a few hundred roundings of numbers around 1.
+The models are written down a second time in `torch_opennmt.py`; where OpenNMT-py is installed, its own classes are
+compared, too. PyTorch computes in float64; in float32 a logit is off by a few hundred roundings of numbers around 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -16,145 +16,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+from torch_opennmt import (  # noqa: E402
+    EMBEDDING,
+    HIDDEN,
+    SENTENCES,
+    SOURCE,
+    TARGET,
+    Written,
+    checkpoint,
+    options,
+    tensors,
+)
 
 import fastseq  # noqa: E402
-
-SOURCE = ["<unk>", "<blank>", "<s>", "</s>", "a", "b", "c"]
-TARGET = ["<unk>", "<blank>", "<s>", "</s>", "x", "y", "z", "w"]
-HIDDEN, EMBEDDING = 8, 5
-SENTENCES = [([4, 5, 6, 4], [4, 7, 5]), ([6], [5]), ([5, 4, 5, 5, 6, 0], [6, 6, 4, 4, 5, 7])]
-
-
-def tensors(cell: str, layers: int, bidirectional: bool, feeding: bool, attention: str) -> dict[str, Any]:
-    """A state dictionary with OpenNMT-py's names."""
-    torch.manual_seed(0)
-    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[cell] * HIDDEN
-    shapes: dict[str, tuple[int, ...]] = {
-        "encoder.embeddings.make_embedding.emb_luts.0.weight": (len(SOURCE), EMBEDDING),
-        "decoder.embeddings.make_embedding.emb_luts.0.weight": (len(TARGET), EMBEDDING),
-    }
-    half = 2 if bidirectional else 1
-    for layer in range(layers):
-        for end in ("", "_reverse")[:half]:
-            size = HIDDEN if layer else EMBEDDING
-            shapes[f"encoder.rnn.weight_ih_l{layer}{end}"] = (gates // half, size)
-            shapes[f"encoder.rnn.weight_hh_l{layer}{end}"] = (gates // half, HIDDEN // half)
-            shapes[f"encoder.rnn.bias_ih_l{layer}{end}"] = shapes[f"encoder.rnn.bias_hh_l{layer}{end}"] = (
-                gates // half,
-            )
-        size = HIDDEN if layer else EMBEDDING + (HIDDEN if feeding else 0)
-        name = f"decoder.rnn.layers.{layer}.{{}}" if feeding else f"decoder.rnn.{{}}_l{layer}"
-        shapes[name.format("weight_ih")], shapes[name.format("weight_hh")] = (gates, size), (gates, HIDDEN)
-        shapes[name.format("bias_ih")] = shapes[name.format("bias_hh")] = (gates,)
-    if attention == "general":
-        shapes["decoder.attn.linear_in.weight"] = (HIDDEN, HIDDEN)
-    if attention == "mlp":
-        shapes["decoder.attn.linear_context.weight"] = shapes["decoder.attn.linear_query.weight"] = (HIDDEN, HIDDEN)
-        shapes["decoder.attn.linear_query.bias"] = shapes["decoder.attn.linear_out.bias"] = (HIDDEN,)
-        shapes["decoder.attn.v.weight"] = (1, HIDDEN)
-    if attention != "none":
-        shapes["decoder.attn.linear_out.weight"] = (HIDDEN, 2 * HIDDEN)
-    return {name: torch.rand(shape) - 0.5 for name, shape in shapes.items()}
-
-
-def options(cell: str, layers: int, bidirectional: bool, feeding: bool, attention: str) -> argparse.Namespace:
-    return argparse.Namespace(
-        model_type="text",
-        model_task="seq2seq",
-        encoder_type="brnn" if bidirectional else "rnn",
-        brnn=bidirectional,
-        decoder_type="rnn",
-        rnn_type=cell,
-        enc_layers=layers,
-        dec_layers=layers,
-        enc_hid_size=HIDDEN,
-        dec_hid_size=HIDDEN,
-        input_feed=int(feeding),
-        global_attention=attention,
-        global_attention_function="softmax",
-        coverage_attn=False,
-        copy_attn=False,
-        copy_attn_type=attention,
-        reuse_copy_attn=False,
-        context_gate=None,
-        bridge=False,
-        position_encoding=False,
-        dropout=[0.3],
-        lora_layers=[],
-    )
-
-
-def checkpoint(path: Path, *kind: Any, **changes: Any) -> Path:
-    generator = {"weight": torch.rand(len(TARGET), HIDDEN) - 0.5, "bias": torch.rand(len(TARGET)) - 0.5}
-    optimizer = {"state": {0: {"step": 3, "exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
-    values = {
-        "model": tensors(*kind),
-        "generator": generator,
-        "vocab": {"src": SOURCE, "tgt": TARGET, "data_task": "seq2seq", "decoder_start_token": "<s>"},
-        "opt": options(*kind),
-        "optim": {"training_step": 3, "optimizer": optimizer},
-    }
-    torch.save(values | changes, path)
-    return path
-
-
-class Written:
-    """The model as OpenNMT-py defines it, one sentence at a time, in float64."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.state = {name: tensor.double() for name, tensor in values["model"].items()}
-        self.generator = {name: tensor.double() for name, tensor in values["generator"].items()}
-        self.opt = values["opt"]
-
-    def rnn(self, prefix: str, **kwargs: Any) -> Any:
-        size = kwargs.pop("size", EMBEDDING)
-        module = getattr(nn, self.opt.rnn_type)(
-            size, batch_first=True, num_layers=self.opt.enc_layers, **kwargs
-        ).double()
-        feeding = prefix == "decoder" and self.opt.input_feed
-        own = {}
-        for name in module.state_dict():
-            kind, layer = name.rsplit("_l", 1) if not name.endswith("_reverse") else (name, "")
-            own[name] = self.state[f"decoder.rnn.layers.{layer}.{kind}" if feeding else f"{prefix}.rnn.{name}"]
-        module.load_state_dict(own)
-        return module
-
-    @torch.inference_mode()
-    def logits(self, source: list[int], target: list[int]) -> Any:
-        opt, lookup = self.opt, "{}.embeddings.make_embedding.emb_luts.0.weight"
-        half = 2 if opt.brnn else 1
-        encoder = self.rnn("encoder", hidden_size=HIDDEN // half, bidirectional=opt.brnn)
-        memory, last = encoder(self.state[lookup.format("encoder")][source][None])
-
-        def fix(h: Any) -> Any:
-            return torch.cat([h[0::2], h[1::2]], 2) if opt.brnn else h
-
-        state = tuple(map(fix, last)) if opt.rnn_type == "LSTM" else fix(last)
-        embedded = self.state[lookup.format("decoder")][target][None]
-        decoder = self.rnn("decoder", size=EMBEDDING + (HIDDEN if opt.input_feed else 0), hidden_size=HIDDEN)
-        feed, outputs = torch.zeros(1, 1, HIDDEN).double(), []
-        for t in range(len(target)):
-            step = embedded[:, t : t + 1]
-            h, state = decoder(torch.cat([step, feed], 2) if opt.input_feed else step, state)
-            feed = self.attend(h, memory[0])
-            outputs.append(feed[0, 0])
-        return torch.stack(outputs) @ self.generator["weight"].T + self.generator["bias"]
-
-    def attend(self, h: Any, memory: Any) -> Any:
-        kind, w = self.opt.global_attention, lambda name: self.state[f"decoder.attn.{name}"]
-        if kind == "none":
-            return h
-        query = h[0, 0]
-        if kind == "mlp":
-            inner = w("linear_query.weight") @ query + w("linear_query.bias") + memory @ w("linear_context.weight").T
-            scores = torch.tanh(inner) @ w("v.weight")[0]
-        else:
-            scores = memory @ (w("linear_in.weight") @ query if kind == "general" else query)
-        context = scores.softmax(0) @ memory
-        out = w("linear_out.weight") @ torch.cat([context, query])
-        return (out + w("linear_out.bias") if kind == "mlp" else torch.tanh(out))[None, None]
-
 
 KINDS = [
     ("LSTM", 2, True, True, "general"),
@@ -166,7 +40,11 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+CELLS, LAYERS, ATTENTIONS = ("LSTM", "GRU"), (1, 3), ("general", "mlp", "dot")
+EVERY_KIND = itertools.product(CELLS, LAYERS, (True, False), (True, False), ATTENTIONS)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *(kind for kind in EVERY_KIND if kind not in KINDS)], ids=str)
 def test_checkpoints_compute_what_the_definition_says(kind: Any, backend: str, tmp_path: Path) -> None:
     model = fastseq.load_model(checkpoint(tmp_path / "model.pt", *kind))
     written = Written(torch.load(tmp_path / "model.pt", weights_only=False))
@@ -204,6 +82,31 @@ def test_checkpoints_compute_what_opennmt_computes(kind: Any, tmp_path: Path) ->
             np.testing.assert_allclose(model.decode([source], [[2, *target]])[0], expected.numpy(), rtol=0, atol=1e-5)
 
 
+def test_embeddings_that_are_shared_are_read_as_each_part_has_them(backend: str, tmp_path: Path) -> None:
+    """`-share_embeddings` and `-share_decoder_embeddings`: three tensors of the file are one in memory."""
+    kind = ("LSTM", 2, True, True, "general")
+    hidden = HIDDEN
+    state, table = tensors(*kind), torch.rand(len(TARGET), hidden) - 0.5
+    for part in ("encoder", "decoder"):
+        state[f"{part}.embeddings.make_embedding.emb_luts.0.weight"] = table
+        first = f"{part}.rnn.weight_ih_l0" if part == "encoder" else "decoder.rnn.layers.0.weight_ih"
+        rows = state[first].shape[0]
+        state[first] = torch.rand(rows, hidden + (hidden if part == "decoder" else 0)) - 0.5
+    state["encoder.rnn.weight_ih_l0_reverse"] = torch.rand(state["encoder.rnn.weight_ih_l0"].shape) - 0.5
+    path = checkpoint(
+        tmp_path / "model.pt",
+        *kind,
+        model=state,
+        generator={"weight": table, "bias": torch.rand(len(TARGET))},
+        vocab={"src": TARGET, "tgt": TARGET},
+    )
+    model = fastseq.load_model(path)
+    written = Written(torch.load(path, weights_only=False), hidden)
+    sources, targets = [[4, 5, 6], [7]], [[2, 4], [2, 7, 7]]
+    for mine, source, target in zip(model.decode(sources, targets), sources, targets, strict=True):
+        np.testing.assert_allclose(mine, written.logits(source, target).numpy(), rtol=0, atol=1e-5)
+
+
 class Evil:
     def __reduce__(self) -> Any:
         return print, ("this must not be printed",)
@@ -221,6 +124,11 @@ def test_what_is_not_supported_is_named(tmp_path: Path) -> None:
     opt.coverage_attn, opt.rnn_type, opt.bridge = True, "SRU", True
     with pytest.raises(ValueError, match="rnn_type is 'SRU', coverage_attn is True, bridge is True"):
         fastseq.load_model(checkpoint(tmp_path / "model.pt", *KINDS[0], opt=opt))
+    for name, value in (("copy_attn", True), ("coverage_attn", True), ("context_gate", "both"), ("bridge", True)):
+        opt = options(*KINDS[0])
+        setattr(opt, name, value)
+        with pytest.raises(ValueError, match=f"options that are not supported: {name} is {value!r}"):
+            fastseq.load_model(checkpoint(tmp_path / "model.pt", *KINDS[0], opt=opt))
     opt = argparse.Namespace(encoder_type="transformer")
     with pytest.raises(ValueError, match="encoder_type is 'transformer'"):
         fastseq.load_model(checkpoint(tmp_path / "model.pt", *KINDS[0], opt=opt))

@@ -23,6 +23,13 @@ OPTIONS = [
     {"top_k": 0, "min_p": 0.2},
     {"top_k": 0, "typical_p": 0.5},
     {"top_k": 6, "temperature": 1.5, "top_p": 0.9, "min_p": 0.1, "typical_p": 0.9},
+    {"top_k": 0, "top_h": 0.6},
+    {"top_k": 0, "top_h": 0.3, "temperature": 2.0},
+    {"top_k": 0, "epsilon_cutoff": 0.08},
+    {"top_k": 0, "epsilon_cutoff": 0.9},
+    {"top_k": 0, "eta_cutoff": 0.3},
+    {"top_k": 0, "eta_cutoff": 0.3, "temperature": 3.0},
+    {"top_k": 7, "top_h": 0.9, "typical_p": 0.95, "epsilon_cutoff": 0.03, "eta_cutoff": 0.2},
     {"top_k": 0, "top_p": 0.8, "repetition_penalty": 1.5, "suppress_tokens": [4]},
 ]
 
@@ -57,7 +64,7 @@ def test_draws_have_the_probabilities_of_transformers(options):
     assert np.array_equal(counts["native"], counts["numpy"])
     assert not counts["native"][expected == 0.0].any()
     deviation = np.sqrt(DRAWS * expected * (1 - expected))
-    # Five standard deviations and a half: none of the 108 cells is farther off with fair draws.
+    # Five standard deviations and a half: none of the 192 cells is farther off with fair draws.
     assert (np.abs(counts["native"] - DRAWS * expected) <= 5.0 * deviation + 0.5).all()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastseq import nn
+from fastseq import load_model, nn
 from fastseq.weights import read_keras
 
 h5py = pytest.importorskip("h5py")
@@ -156,7 +156,7 @@ def test_what_is_no_plain_array_is_refused(change: Any, message: str, path: Path
         (layer("Functional", "m", layers=[], input_layers=[], output_layers=[]), "has no inputs or outputs"),
         (layer("Functional", "m", layers=[], input_layers=3, output_layers=[]), "expected a list"),
         (layer("Functional", "m", layers=[], input_layers=[["a", 0, 0]], output_layers=[["a", 0]]), "refers to no"),
-        (layer("LSTM", "a", units=3, stateful=True), "stateful of layer 'a' \\(LSTM\\) is True; only False works"),
+        (layer("LSTM", "a", units=3, stateful=3), "stateful of layer 'a' \\(LSTM\\) is 3; only False or True works"),
         (layer("LSTM", "a", units=3, activation="mish"), "activation of layer 'a' \\(LSTM\\) is 'mish'; only 'tanh'"),
     ],
 )
@@ -223,3 +223,77 @@ def test_damaged_bytes_give_errors_or_other_numbers(tmp_path: Path) -> None:
             nn.from_keras(path, CONFIG)
         except ValueError as error:
             assert "model.weights.h5" in str(error)
+
+
+def test_load_model_takes_the_same_files_and_names_what_is_wrong(path: Path, tmp_path: Path) -> None:
+    model = load_model(archive(path))
+    assert (model.task, model.config.vocab_size, model.config.id2label) == (
+        "text-classification",
+        5,
+        {0: "LABEL_0", 1: "LABEL_1"},
+    )
+    [first, second] = model.predict([[1, 2], [4]])
+    np.testing.assert_allclose([first.sum(), second.sum()], 1, atol=1e-6)
+    weights_file = tmp_path / "model.weights.h5"
+    weights_file.write_bytes(weights())
+    with pytest.raises(FileNotFoundError, match=r"no model\.json and no config\.json beside it"):
+        load_model(weights_file)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"model\.weights\.h5: config is no JSON"):
+        load_model(weights_file)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    np.testing.assert_array_equal(load_model(tmp_path).predict([[1, 2]])[0], first)
+
+
+def tensor(name: str) -> dict[str, Any]:
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ([tensor("in")], {}, None),
+        ([[tensor("in")]], {}, r"layer 'words' \(Embedding\) is called with .*; expected arrays"),
+        ([3], {}, "expected arrays"),
+        ([], {}, "expected arrays"),
+        ([tensor("in"), tensor("in")], {}, "expected arrays"),
+        ([tensor("in")], {"initial_state": 3}, "is called with initial_state"),
+        ([tensor("in")], {"mask": 3}, "a mask that is no single array"),
+    ],
+)
+def test_calls_that_mean_nothing_are_named(arguments: Any, options: Any, message: str | None, path: Path) -> None:
+    parts = [layer("InputLayer", "in", batch_shape=[None, None]) | {"inbound_nodes": []}]
+    parts += [part | {"inbound_nodes": []} for part in LAYERS]
+    parts[1] = parts[1] | {"inbound_nodes": [{"args": arguments, "kwargs": options}]}
+    for i, before in ((2, "words"), (3, "rnn")):
+        parts[i] = parts[i] | {"inbound_nodes": [{"args": [tensor(before)], "kwargs": {}}]}
+    config = layer("Functional", "m", layers=parts, input_layers=[["in", 0, 0]], output_layers=[["out", 0, 0]])
+    if message is None:
+        assert load_model(archive(path, config)).task == "text-classification"
+        return
+    with pytest.raises(ValueError, match=message):
+        load_model(archive(path, config))
+
+
+@pytest.mark.parametrize("kind", ["Lambda", "TextVectorization", "Conv1D"])
+def test_load_model_runs_no_code_and_names_layers_without_any(path: Path, kind: str) -> None:
+    code = layer(kind, "code", function={"class_name": "__lambda__", "config": {"code": "4wEAAA=="}})
+    config = json.loads(json.dumps(CONFIG))
+    config["config"]["layers"].insert(1, code)
+    with pytest.raises(ValueError, match=rf"model.keras: layer 'code' is a {kind}, which is not supported"):
+        load_model(archive(path, config))
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ([None, None, 10**12], "inputs have shapes .*; expected less than"),
+        ([None, "3"], "layer 'in' .InputLayer. comes first and has no input shape"),
+        ([None, 4, 7], "x.*shape|shape"),
+    ],
+)
+def test_inputs_that_layers_cannot_read_are_found_when_a_model_is_loaded(path: Path, shape: Any, message: str) -> None:
+    config = json.loads(json.dumps(CONFIG))
+    config["config"]["layers"].insert(0, layer("InputLayer", "in", batch_shape=shape))
+    with pytest.raises(ValueError, match=f"model.keras: .*({message})"):
+        load_model(archive(path, config))

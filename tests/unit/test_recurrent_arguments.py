@@ -91,6 +91,7 @@ WEIGHTS = {
     [
         (node("Conv"), {}, "node.op_type is 'Conv'; expected 'RNN' or 'LSTM' or 'GRU'"),
         (node(output_sequence=1), {}, "from_onnx: LSTM: attribute 'output_sequence' is not known"),
+        (node(a=1, clip=0.5, b=2), {}, "from_onnx: LSTM: attribute 'a' is not known; attribute 'b' is not known"),
         (node("GRU", input_forget=1), {}, "from_onnx: GRU: attribute 'input_forget' is not known"),
         (node(activations=[b"Sigmoid", b"Tanh", b"Cos"]), {}, r"activations\[2\] is 'Cos', which is not known"),
         (node(activations=[b"Tanh"]), {}, "activations has 1 items; expected 3"),

@@ -117,6 +117,29 @@ def test_beam_search_finds_at_least_as_probable_texts(backend: str) -> None:
     assert beams.score == pytest.approx(math.fsum(log_probs[1:-1]), abs=1e-4)
 
 
+@pytest.mark.parametrize("num_beams", [1, 4])
+def test_streamed_tokens_are_those_of_generate(num_beams: int, backend: str) -> None:
+    model, prompts = language_model(), [[4, 5], [], [6, 7, 8]]
+    options = {"num_beams": num_beams, "max_new_tokens": 7}
+    tokens: list[list[int]] = [[] for _ in prompts]
+    stream = model.stream(prompts, **options)
+    for news in stream:
+        tokens[news.sentence] += news.tokens
+    expected = model.generate(prompts, **options)
+    assert tokens == [generation.tokens for generation in expected]
+    assert [generation.score for generation in stream.generations] == [generation.score for generation in expected]
+
+
+def test_a_stream_that_is_left_computes_no_further_step() -> None:
+    model = language_model()
+    with model.stream([[4, 5]], max_new_tokens=50, min_new_tokens=50) as stream:
+        first = next(stream)
+    assert len(first.tokens) == 1
+    assert stream.generations[0].tokens == first.tokens
+    with pytest.raises(TypeError, match="prompt"):
+        model.stream([[4]], prompt=[[1]])
+
+
 @pytest.mark.parametrize(
     ("make", "changes", "message"),
     [

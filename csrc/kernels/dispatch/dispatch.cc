@@ -12,19 +12,19 @@
   FASTSEQ_FAMILY(matmul_int8, isa) \
   FASTSEQ_FAMILY(quantize, isa)
 
-#define FASTSEQ_FAMILIES(isa)            \
-  FASTSEQ_FAMILY(matmul, isa)            \
-  FASTSEQ_FAMILY(matmul_bf16, isa)       \
-  FASTSEQ_INT8_FAMILIES(isa)             \
-  FASTSEQ_FAMILY(recurrent, isa)         \
-  FASTSEQ_FAMILY(recurrent_cell, isa)    \
-  FASTSEQ_FAMILY(cell_update, isa)       \
-  FASTSEQ_FAMILY(attention, isa)         \
-  FASTSEQ_FAMILY(decode_attention, isa)  \
-  FASTSEQ_FAMILY(decoder_attention, isa) \
-  FASTSEQ_FAMILY(softmax, isa)           \
-  FASTSEQ_FAMILY(topk, isa)              \
-  FASTSEQ_FAMILY(norm, isa)              \
+#define FASTSEQ_FAMILIES(isa)              \
+  FASTSEQ_FAMILY(matmul, isa)              \
+  FASTSEQ_FAMILY(matmul_bf16, isa)         \
+  FASTSEQ_INT8_FAMILIES(isa)               \
+  FASTSEQ_FAMILY(recurrent, isa)           \
+  FASTSEQ_FAMILY(recurrent_cell, isa)      \
+  FASTSEQ_FAMILY(cell_update, isa)         \
+  FASTSEQ_FAMILY(attention, isa)           \
+  FASTSEQ_FAMILY(decode_attention, isa)    \
+  FASTSEQ_FAMILY(recurrent_attention, isa) \
+  FASTSEQ_FAMILY(softmax, isa)             \
+  FASTSEQ_FAMILY(topk, isa)                \
+  FASTSEQ_FAMILY(norm, isa)                \
   FASTSEQ_FAMILY(elementwise, isa)
 
 namespace fastseq {

@@ -6,12 +6,13 @@
 namespace fastseq {
 namespace {
 
-constexpr uint8_t kInputOffset = 0;
 struct Inputs8 {
   __m512i magnitude;
   __mmask64 negative;
 };
 
+inline F32 finish(I32 sum, const int32_t*, int32_t) { return {_mm512_maskz_cvtepi32_ps(kAll, sum.v)}; }
+inline void store_inputs(int8_t* to, V16 v) { store_bytes(to, v); }
 inline Inputs8 broadcast_inputs(const int8_t* from) {
   const __m512i value = broadcast_four(from);
   return {_mm512_abs_epi8(value), _mm512_movepi8_mask(value)};

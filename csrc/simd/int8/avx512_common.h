@@ -7,6 +7,7 @@
 namespace fastseq {
 namespace {
 
+constexpr int64_t kInputBytes = 1;
 struct I32 {
   __m512i v;
 };
@@ -14,18 +15,15 @@ struct Weights8 {
   __m512i v;
 };
 
-inline I32 load_sums(const int32_t* from) { return {_mm512_loadu_si512(from)}; }
-inline F32 to_float(I32 a) { return {_mm512_maskz_cvtepi32_ps(kAll, a.v)}; }
+inline I32 zero_sums() { return {_mm512_setzero_si512()}; }
 inline Weights8 load_weights(const int8_t* from) { return {_mm512_loadu_si512(from)}; }
 inline __m512i broadcast_four(const int8_t* from) {
   int32_t four;
   std::memcpy(&four, from, sizeof four);
   return _mm512_set1_epi32(four);
 }
-inline void store_bytes(int8_t* to, V16 v, uint8_t offset) {
-  const __m128i bytes = _mm512_maskz_cvtepi32_epi8(kAll, _mm512_maskz_cvtps_epi32(kAll, v.part[0].v));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_add_epi8(bytes, _mm_set1_epi8(static_cast<char>(offset))));
-}
+inline __m128i to_bytes(V16 v) { return _mm512_maskz_cvtepi32_epi8(kAll, _mm512_maskz_cvtps_epi32(kAll, v.part[0].v)); }
+inline void store_bytes(int8_t* to, V16 v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(to), to_bytes(v)); }
 
 }  // namespace
 }  // namespace fastseq

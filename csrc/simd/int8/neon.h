@@ -8,7 +8,7 @@
 namespace fastseq {
 namespace {
 
-constexpr uint8_t kInputOffset = 0;
+constexpr int64_t kInputBytes = 1;
 struct I32 {
   int32x4_t v;
 };
@@ -19,8 +19,8 @@ struct Inputs8 {
   int8x16_t v;
 };
 
-inline I32 load_sums(const int32_t* from) { return {vld1q_s32(from)}; }
-inline F32 to_float(I32 a) { return {vcvtq_f32_s32(a.v)}; }
+inline I32 zero_sums() { return {vdupq_n_s32(0)}; }
+inline F32 finish(I32 sum, const int32_t*, int32_t) { return {vcvtq_f32_s32(sum.v)}; }
 inline Weights8 load_weights(const int8_t* from) { return {vld1q_s8(from)}; }
 inline Inputs8 broadcast_inputs(const int8_t* from) {
   int32_t four;
@@ -35,13 +35,14 @@ inline I32 add_products(I32 sum, Inputs8 x, Weights8 w) {
   return {vpadalq_s16(sum.v, vpaddq_s16(low, high))};
 #endif
 }
-inline void store_bytes(int8_t* to, V16 v, uint8_t offset) {
+inline void store_bytes(int8_t* to, V16 v) {
   int16x4_t words[kParts];
   for (int p = 0; p < kParts; ++p) words[p] = vqmovn_s32(vcvtnq_s32_f32(v.part[p].v));
   const int8x8_t low = vqmovn_s16(vcombine_s16(words[0], words[1])),
                  high = vqmovn_s16(vcombine_s16(words[2], words[3]));
-  vst1q_s8(to, vaddq_s8(vcombine_s8(low, high), vdupq_n_s8(static_cast<int8_t>(offset))));
+  vst1q_s8(to, vcombine_s8(low, high));
 }
+inline void store_inputs(int8_t* to, V16 v) { store_bytes(to, v); }
 
 }  // namespace
 }  // namespace fastseq

@@ -7,7 +7,7 @@
 namespace fastseq {
 namespace {
 
-constexpr uint8_t kInputOffset = 0;
+constexpr int64_t kInputBytes = 1;
 struct I32 {
   int32_t lane[kLanes];
 };
@@ -18,14 +18,10 @@ struct Inputs8 {
   int8_t byte[4];
 };
 
-inline I32 load_sums(const int32_t* from) {
-  I32 r;
-  std::memcpy(r.lane, from, sizeof r.lane);
-  return r;
-}
-inline F32 to_float(I32 a) {
+inline I32 zero_sums() { return {}; }
+inline F32 finish(I32 sum, const int32_t*, int32_t) {
   F32 r;
-  for (int i = 0; i < kLanes; ++i) r.lane[i] = static_cast<float>(a.lane[i]);
+  for (int i = 0; i < kLanes; ++i) r.lane[i] = static_cast<float>(sum.lane[i]);
   return r;
 }
 inline Weights8 load_weights(const int8_t* from) {
@@ -44,12 +40,10 @@ inline I32 add_products(I32 sum, Inputs8 x, Weights8 w) {
   }
   return sum;
 }
-inline void store_bytes(int8_t* to, V16 v, uint8_t offset) {
-  for (int i = 0; i < kVirtualLanes; ++i) {
-    const auto whole = static_cast<int32_t>(v.part[i / kLanes].lane[i % kLanes]);
-    to[i] = static_cast<int8_t>(static_cast<uint8_t>(whole + offset));
-  }
+inline void store_bytes(int8_t* to, V16 v) {
+  for (int i = 0; i < kVirtualLanes; ++i) to[i] = static_cast<int8_t>(v.part[i / kLanes].lane[i % kLanes]);
 }
+inline void store_inputs(int8_t* to, V16 v) { store_bytes(to, v); }
 
 }  // namespace
 }  // namespace fastseq

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from fastseq.models.config import Seq2SeqConfig
+from fastseq.reference.models.transition import GATES, MULTIPLICATIVE
 
 __all__ = ["DeepRecurrentSeq2SeqConfig"]
 
+TransitionKind: TypeAlias = Literal[
+    "gru", "lstm", "rnn_tanh", "rnn_relu", "gru_nematus", "multiplicative_lstm", "multiplicative_gru"
+]
 _Shapes = dict[str, tuple[int, ...]]
 _MOST_CELLS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeepRecurrentSeq2SeqConfig(Seq2SeqConfig):
-    """GRU encoder and conditional GRU decoder with additive attention (Sennrich et al., 2017).
+    """Recurrent encoder and conditional recurrent decoder with additive attention (Sennrich et al., 2017).
 
     Parameters
     ----------
@@ -25,9 +29,16 @@ class DeepRecurrentSeq2SeqConfig(Seq2SeqConfig):
         both directions and forward layers on it.
     encoder_num_layers, decoder_num_layers : int
     encoder_depth : int
-        GRU cells in each time step of a layer. The first reads the input, the others only the state.
+        Cells in each time step of a layer. The first reads the input, the others only the state.
     decoder_base_depth, decoder_high_depth : int
         The same for the first layer of the decoder, which attends between its first and second cell, and the others.
+    encoder_cell, decoder_cell : str, default "gru"
+        "gru", "lstm", "rnn_tanh" or "rnn_relu"; "multiplicative_lstm" or "multiplicative_gru" (Krause et al., 2016),
+        which need input in every cell; "gru_nematus", whose layer norms are of two gates together and of the candidate
+        alone, with biases inside.
+    layer_norm : bool, default False
+        Whether the products of the cells, the attention, the decoder's first state and the layer before the last are
+        normalised (Ba et al., 2016).
     skip : bool, default False
         Whether every layer but the first adds its input to its output.
 
@@ -57,6 +68,9 @@ class DeepRecurrentSeq2SeqConfig(Seq2SeqConfig):
     decoder_num_layers: int
     decoder_base_depth: int
     decoder_high_depth: int
+    encoder_cell: TransitionKind = "gru"
+    decoder_cell: TransitionKind = "gru"
+    layer_norm: bool = False
     skip: bool = False
 
     def _disagreements(self) -> list[str]:
@@ -66,6 +80,23 @@ class DeepRecurrentSeq2SeqConfig(Seq2SeqConfig):
                 problems.append(f"{name} is {getattr(self, name)}; expected at most {_MOST_CELLS}")
         if self.decoder_base_depth < 2:
             problems.append(f"decoder_base_depth is {self.decoder_base_depth}; expected 2 or more")
+        depths = {"encoder_cell": {"encoder_depth": 1}, "decoder_cell": {"decoder_base_depth": 2}}
+        if self.decoder_num_layers > 1:
+            depths["decoder_cell"]["decoder_high_depth"] = 1
+        for field, most in depths.items():
+            if getattr(self, field) not in MULTIPLICATIVE:
+                continue
+            problems += [
+                f"{depth} is {getattr(self, depth)}; {field} {getattr(self, field)!r} needs {number}: all cells read"
+                for depth, number in most.items()
+                if getattr(self, depth) > number
+            ]
+        if not self.layer_norm:
+            problems += [
+                f"{field} is 'gru_nematus' without layer_norm; expected 'gru', which is the same then"
+                for field in depths
+                if getattr(self, field) == "gru_nematus"
+            ]
         return problems
 
     @property
@@ -93,30 +124,50 @@ class DeepRecurrentSeq2SeqConfig(Seq2SeqConfig):
         for direction in ("forward", "backward"):
             for i in range(self.encoder_num_layers - self._top_layers):
                 size = hidden if i else width
-                shapes |= self._layer(f"encoder.{direction}.{i}", self.encoder_depth, size)
+                shapes |= self._layer(f"encoder.{direction}.{i}", self.encoder_cell, self.encoder_depth, size)
         for i in range(self._top_layers):
-            shapes |= self._layer(f"encoder.top.{i}", self.encoder_depth, hidden if i else 2 * hidden)
-        shapes |= self._layer("decoder.before", 1, width)
-        shapes |= self._layer("decoder.after", self.decoder_base_depth - 1, memory)
+            size = hidden if i else 2 * hidden
+            shapes |= self._layer(f"encoder.top.{i}", self.encoder_cell, self.encoder_depth, size)
+        shapes |= self._layer("decoder.before", self.decoder_cell, 1, width)
+        shapes |= self._layer("decoder.after", self.decoder_cell, self.decoder_base_depth - 1, memory)
         for i in range(self.decoder_num_layers - 1):
-            shapes |= self._layer(f"decoder.high.{i}", self.decoder_high_depth, hidden)
+            shapes |= self._layer(f"decoder.high.{i}", self.decoder_cell, self.decoder_high_depth, hidden)
+        dense = {"decoder.start": (hidden, memory), "attention.query": (memory, hidden)}
+        dense |= {"attention.key": (memory, memory)}
+        parts = {"word": width, "state": hidden, "context": memory}
+        if self.layer_norm:
+            dense |= {f"decoder.hidden.{part}": (width, size) for part, size in parts.items()}
+            shapes |= {f"{name}.norm": shape[:1] for name, shape in dense.items()}
+        else:
+            dense["decoder.hidden"] = (width, sum(parts.values()))
+        shapes |= {f"{name}.weight": shape for name, shape in dense.items()}
         return shapes | {
-            "decoder.start.weight": (hidden, memory),
             "decoder.start.bias": (hidden,),
-            "attention.query.weight": (memory, hidden),
-            "attention.key.weight": (memory, memory),
             "attention.bias": (memory,),
             "attention.score.weight": (1, memory),
-            "decoder.hidden.weight": (width, width + hidden + memory),
             "decoder.hidden.bias": (width,),
             "output.weight": (self.target_vocab_size, width),
             "output.bias": (self.target_vocab_size,),
         }
 
-    def _layer(self, name: str, depth: int, input_size: int) -> _Shapes:
-        rows = 3 * self.hidden_size
-        shapes: _Shapes = {f"{name}.0.weight_ih": (rows, input_size)}
+    def _layer(self, name: str, kind: TransitionKind, depth: int, input_size: int) -> _Shapes:
+        shapes: _Shapes = {}
         for i in range(depth):
-            shapes[f"{name}.{i}.weight_hh"] = (rows, self.hidden_size)
-            shapes |= {f"{name}.{i}.{kind}": (rows,) for kind in ("bias_ih", "bias_hh")}
+            shapes |= self._cell(f"{name}.{i}", kind, input_size if i == 0 else 0)
         return shapes
+
+    def _cell(self, name: str, kind: TransitionKind, input_size: int) -> _Shapes:
+        hidden, rows = self.hidden_size, GATES[kind] * self.hidden_size
+        weights = {"ih": (rows, input_size), "hh": (rows, hidden)}
+        vectors = {f"bias_{end}": rows for end in weights}
+        if input_size == 0:
+            del weights["ih"]
+        if kind == "gru_nematus":
+            vectors |= {f"offset_{end}": rows for end in weights}
+        if kind in MULTIPLICATIVE:
+            weights |= {"mx": (hidden, input_size), "mh": (hidden, hidden)}
+            vectors |= {f"offset_{end}": hidden for end in ("mx", "mh")}
+        if self.layer_norm:
+            vectors |= {f"norm_{end}": shape[0] for end, shape in weights.items()}
+        shapes: _Shapes = {f"{name}.weight_{end}": shape for end, shape in weights.items()}
+        return shapes | {f"{name}.{kind}": (size,) for kind, size in vectors.items()}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastseq.models.named_tensors import NamedTensors
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
+from fastseq.reference.recurrent import WEIGHT_KINDS
 from fastseq.text import Vocabulary
 from fastseq.weights.checkpoint import Checkpoint, Record
 from fastseq.weights.stored import read_floats
@@ -26,7 +27,6 @@ _SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]  # the first tokens of every dictio
 _PADDING, _END = 1, 2
 _ADAPTIVE = "adaptive_loss"
 _SIDES = ("encoder", "decoder")
-_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def is_fairseq(checkpoint: Checkpoint) -> bool:
@@ -94,9 +94,11 @@ def _rename(tensors: NamedTensors, options: Mapping[str, Any]) -> tuple[Recurren
     renamed: _Tensors = {f"{side}.embedding.weight": tensors(f"{side}.embed_tokens.weight") for side in _SIDES}
     for layer in range(encoder_layers):
         for end in ("", "_reverse") if bidirectional else ("",):
-            renamed |= {f"encoder.rnn.{k}_l{layer}{end}": tensors(f"encoder.lstm.{k}_l{layer}{end}") for k in _KINDS}
+            renamed |= {
+                f"encoder.rnn.{k}_l{layer}{end}": tensors(f"encoder.lstm.{k}_l{layer}{end}") for k in WEIGHT_KINDS
+            }
     for layer in range(layers):
-        renamed |= {f"decoder.rnn.{k}_l{layer}": tensors(f"decoder.layers.{layer}.{k}") for k in _KINDS}
+        renamed |= {f"decoder.rnn.{k}_l{layer}": tensors(f"decoder.layers.{layer}.{k}") for k in WEIGHT_KINDS}
     projected = "decoder.encoder_hidden_proj.weight" in tensors.tensors
     for ours, theirs in (("h", "hidden"), ("c", "cell")) if projected else ():
         for kind in ("weight", "bias"):  # one matrix for all layers

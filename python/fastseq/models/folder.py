@@ -35,6 +35,7 @@ from fastseq.weights import WEIGHT_FILES, find_weights, open_weights, write_safe
 __all__ = ["load_model", "save_model"]
 
 TENSOR_FILE = "model.safetensors"
+KERAS_SUFFIXES, KERAS_WEIGHTS = (".keras", ".h5"), "model.weights.h5"
 _MODELS: dict[type[ModelConfig], Any] = {
     RecurrentSeq2SeqConfig: Seq2SeqModel,
     DeepRecurrentSeq2SeqConfig: Seq2SeqModel,
@@ -59,8 +60,9 @@ def load_model(path: str | os.PathLike[str], compute_type: str | None = None, ba
     path : str or path
         A folder with `config.json` and weights in a form that `fastseq.weights.read_weights` reads. Of a published
         model also `generation_config.json`, if it is there; of ours `vocab.json`, for models that read text. Or a
-        file: a `.pt` checkpoint of OpenNMT-py or fairseq, an `.npz` of Marian. Or a name on the Hugging Face hub,
-        "owner/name", with the extra `text`.
+        file: a `.pt` checkpoint of OpenNMT-py or fairseq, an `.npz` of Marian, a `.keras` file, or a `.weights.h5` file
+        with the model's JSON beside it, also in a folder as `model.weights.h5` and `config.json`; these need the extra
+        `keras`. Or a name on the Hugging Face hub, "owner/name", with the extra `text`.
     compute_type : {"float32", "bfloat16", "int8"}, optional
         What the weights of dense and recurrent layers are computed in; all else is float32. By default what
         `save_pretrained` has stored, and "float32" for all other folders. Weights stored as float16
@@ -70,15 +72,15 @@ def load_model(path: str | os.PathLike[str], compute_type: str | None = None, ba
 
     Returns
     -------
-    Seq2SeqModel, EncoderModel, DecoderModel, RecurrentClassifier or RecurrentLanguageModel
-        As `model_type` in the configuration says.
+    Seq2SeqModel, EncoderModel, DecoderModel, RecurrentClassifier, RecurrentLanguageModel or KerasTextModel
+        As `model_type` in the configuration says; the last for files of Keras.
 
     Raises
     ------
     FileNotFoundError
         If the folder or one of its files is missing.
     ImportError
-        If it is a hub name and the package `huggingface_hub` is not installed.
+        If it is a hub name and the package `huggingface_hub` is not installed, or a file of Keras without h5py.
     ValueError
         If the family is not known, a file is damaged or the files do not agree; the message names the file and
         everything wrong in it.
@@ -97,9 +99,13 @@ def load_model(path: str | os.PathLike[str], compute_type: str | None = None, ba
     compute_type = compute_type or "float32"
     if folder.is_file() and folder.suffix in FOREIGN:
         return _make(folder, *FOREIGN[folder.suffix](folder), backend, compute_type)
+    if folder.is_file() and folder.suffix in KERAS_SUFFIXES:
+        return _read_keras(folder, compute_type, backend)
     folder = model_folder(path)
     if (folder / PACKED_FILE).is_file():
         return _load_packed(folder, compute_type, backend)
+    if (folder / KERAS_WEIGHTS).is_file():
+        return _read_keras(folder / KERAS_WEIGHTS, compute_type, backend)
     weights = find_weights(folder)
     missing = [] if (folder / CONFIG_FILE).is_file() else [CONFIG_FILE]
     if weights is None:
@@ -119,6 +125,12 @@ def load_model(path: str | os.PathLike[str], compute_type: str | None = None, ba
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from None
     return _make(weights, config, tensors, vocabulary, backend, compute_type, folder)
+
+
+def _read_keras(path: Path, compute_type: str, backend: str | None) -> Any:
+    from fastseq.models.keras import read_keras_model  # with all layers, which no other model needs
+
+    return read_keras_model(path, compute_type, backend)
 
 
 def _load_packed(folder: Path, compute_type: str | None, backend: str | None) -> Any:

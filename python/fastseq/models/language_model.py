@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastseq import _backend
 from fastseq.models.ragged import Floats, Offsets, ragged
 from fastseq.models.recurrent_stack import RecurrentStackConfig, RecurrentTextModel
-from fastseq.search import Generation, TargetScores, beam_search
+from fastseq.search import Generation, SearchStream, TargetScores, beam_search, stream_search
 
 __all__ = ["RecurrentLanguageModel", "RecurrentLanguageModelConfig"]
 
@@ -201,6 +201,32 @@ class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
         TypeError, ValueError
             If an id, a length or an option is wrong.
         """
+        with _backend.use_backend(self._backend):
+            return beam_search(**self._start(input_ids, lengths), **_with_defaults(options))
+
+    def stream(self, input_ids: Any = ((),), lengths: Any = None, **options: Any) -> SearchStream:
+        """Write on as `generate` does, and iterate over the tokens as soon as they are certain.
+
+        Parameters
+        ----------
+        input_ids, lengths, **options
+            As in `generate`.
+
+        Returns
+        -------
+        SearchStream
+            An iterator of `StreamedTokens`. All prompts are continued together, as far as the stream is read.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `generate`.
+        """
+        with _backend.use_backend(self._backend):
+            return stream_search(**self._start(input_ids, lengths), **_with_defaults(options))
+
+    def _start(self, input_ids: Any, lengths: Any) -> dict[str, Any]:
+        """What a search that continues the prompts starts from."""
         prompts, offsets = ragged(input_ids, lengths, self._config.vocab_size, "input_ids")
         start = self._config.bos_token_id
         texts = [[start, *text] for text in _split(prompts, offsets)]
@@ -210,17 +236,8 @@ class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
         state = {"h": h.swapaxes(0, 1)}
         if c is not None:
             state["c"] = c.swapaxes(0, 1)
-        limits = {} if {"max_length", "max_new_tokens"} & options.keys() else {"max_new_tokens": 255}
-        with _backend.use_backend(self._backend):
-            return beam_search(
-                self._step,
-                state,
-                batch_size=len(texts),
-                start_id=start,
-                eos_id=self._config.eos_token_id,
-                prompt=texts,
-                **{"num_beams": 1, **limits, **options},
-            )
+        ids = {"start_id": start, "eos_id": self._config.eos_token_id, "prompt": texts}
+        return {"step": self._step, "state": state, "batch_size": len(texts), **ids}
 
     def _step(self, ids: NDArray[np.int64], state: State) -> tuple[Floats, State]:
         """Logits (n, V) after one more token in each row; h and c of the state are (n, num_layers, H)."""
@@ -228,6 +245,11 @@ class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
         output, h, c = self._stack.forward(ids.astype(np.int32), np.arange(len(ids) + 1), *states)
         after = {"h": h.swapaxes(0, 1)} | ({} if c is None else {"c": c.swapaxes(0, 1)})
         return self._output.forward(output), after
+
+
+def _with_defaults(options: dict[str, Any]) -> dict[str, Any]:
+    limits = {} if {"max_length", "max_new_tokens"} & options.keys() else {"max_new_tokens": 255}
+    return {"num_beams": 1, **limits, **options}
 
 
 def _split(rows: NDArray[Any], offsets: Offsets) -> list[NDArray[Any]]:

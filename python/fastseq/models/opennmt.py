@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastseq.models.named_tensors import NamedTensors
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
+from fastseq.reference.recurrent import WEIGHT_KINDS
 from fastseq.text import Vocabulary
 from fastseq.weights.checkpoint import Checkpoint
 from fastseq.weights.stored import read_floats
@@ -102,13 +103,12 @@ def _rename(
         "encoder.embedding.weight": tensors(f"encoder.embeddings.{_EMBEDDING}"),
         "decoder.embedding.weight": tensors(f"decoder.embeddings.{_EMBEDDING}"),
     }
-    kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     for layer in range(encoder_layers):
         for direction in ("", "_reverse") if bidirectional else ("",):
-            names = [f"encoder.rnn.{kind}_l{layer}{direction}" for kind in kinds]
+            names = [f"encoder.rnn.{kind}_l{layer}{direction}" for kind in WEIGHT_KINDS]
             renamed |= {name: tensors(name) for name in names}
     for layer in range(decoder_layers):
-        renamed |= {f"decoder.rnn.{kind}_l{layer}": tensors(cells.format(layer, kind)) for kind in kinds}
+        renamed |= {f"decoder.rnn.{kind}_l{layer}": tensors(cells.format(layer, kind)) for kind in WEIGHT_KINDS}
     hidden = tensors("decoder.rnn.layers.0.weight_hh" if feeding else "decoder.rnn.weight_hh_l0").shape[-1]
     renamed |= _attention(tensors, attention, hidden)
     renamed |= {f"output.{kind}": tensors(f"generator.{kind}") for kind in ("weight", "bias")}

@@ -13,12 +13,12 @@ from fastseq import _backend
 from fastseq.models.base import PlacedModel, place
 from fastseq.models.config import ModelConfig
 from fastseq.models.ragged import Floats, Ids, Offsets
+from fastseq.reference.recurrent import WEIGHT_KINDS
 from fastseq.text import WordTokenizer
 
 __all__ = ["RecurrentStack", "RecurrentStackConfig", "RecurrentTextModel"]
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
-_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,9 @@ class RecurrentStackConfig(ModelConfig):
             width = self.memory_size if layer else self.embedding_size
             for direction in self.directions:
                 sizes = ((rows, width), (rows, self.hidden_size), (rows,), (rows,))
-                shapes |= {f"rnn.{kind}_l{layer}{direction}": size for kind, size in zip(_KINDS, sizes, strict=True)}
+                shapes |= {
+                    f"rnn.{kind}_l{layer}{direction}": size for kind, size in zip(WEIGHT_KINDS, sizes, strict=True)
+                }
         return shapes
 
 
@@ -89,7 +91,7 @@ class RecurrentStack:
             self._rnn = self._functions.Recurrent.of(tensors, "rnn.", config.cell, *sizes, bidirectional, compute_type)
             return
         weights = [
-            tuple(tensors[f"rnn.{kind}_l{layer}{direction}"] for kind in _KINDS)
+            tuple(tensors[f"rnn.{kind}_l{layer}{direction}"] for kind in WEIGHT_KINDS)
             for layer in range(config.num_layers)
             for direction in config.directions
         ]

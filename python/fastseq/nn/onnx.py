@@ -135,8 +135,8 @@ def from_onnx(node: Any, initializers: Mapping[str, Any] | Iterable[Any]) -> Onn
     TypeError
         If a weight holds no real numbers.
     ValueError
-        If the node is another operator, an attribute or an activation is not known, or a weight is missing or has
-        another shape; the message names it.
+        If the node is another operator, attributes or an activation are not known, or a weight is missing or has
+        another shape; the message names all of them.
 
     Examples
     --------
@@ -204,11 +204,15 @@ def from_onnx(node: Any, initializers: Mapping[str, Any] | Iterable[Any]) -> Onn
 def _read_attributes(where: str, op_type: str, node: Any) -> dict[str, Any]:
     known = _ATTRIBUTES | {"LSTM": {"input_forget"}, "GRU": {"linear_before_reset"}}.get(op_type, set())
     result = {}
+    problems = [f"attribute {a.name!r} is not known" for a in node.attribute if a.name not in known]
+    problems += [
+        f"attribute {a.name!r} is of type {a.type}, which is not known"
+        for a in node.attribute
+        if a.name in known and a.type not in _VALUES
+    ]
+    if problems:
+        raise ValueError(f"{where}: {'; '.join(problems)}")
     for attribute in node.attribute:
-        if attribute.name not in known:
-            raise ValueError(f"{where}: attribute {attribute.name!r} is not known")
-        if attribute.type not in _VALUES:
-            raise ValueError(f"{where}: attribute {attribute.name!r} is of type {attribute.type}, which is not known")
         value = getattr(attribute, _VALUES[attribute.type])
         if attribute.type == 3:
             value = value.decode()

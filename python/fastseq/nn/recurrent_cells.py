@@ -9,6 +9,7 @@ import numpy as np
 
 from fastseq._checks import Floats, choice, expect_rank, expect_shape, floats, integer, pair
 from fastseq.nn.module import Module, Seed, expect_torch, uniform
+from fastseq.nn.recurrent_input import WEIGHT_KINDS
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
@@ -40,8 +41,7 @@ class _Cell(Module):
             self._set_parameter(name, uniform(generator, 1 / math.sqrt(self.hidden_size), *shape))
 
     def _pack(self, backend: Any) -> Any:
-        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        return backend.Recurrent(self._cell, [tuple(self._parameters.get(kind) for kind in kinds)], False, False)
+        return backend.Recurrent(self._cell, [tuple(self._parameters.get(kind) for kind in WEIGHT_KINDS)], False, False)
 
     def _step(self, input: Any, **states: Any) -> tuple[Floats, Floats | None]:
         """Next states of (B, I) or (I,), from states by their names."""

@@ -13,7 +13,7 @@ from fastseq._backend import active_name, default_name
 from fastseq._checks import Floats, Ints, integer, number
 from fastseq.nn.gates import Activation, parse_activations
 from fastseq.nn.module import Module, Seed, compute_type_argument, expect_torch, uniform
-from fastseq.nn.recurrent_input import read_input
+from fastseq.nn.recurrent_input import WEIGHT_KINDS, read_input
 
 __all__ = ["RecurrentLayer", "limit", "norm_shapes"]
 
@@ -140,8 +140,9 @@ class RecurrentLayer(Module):
 
     def _pack(self, backend: Any) -> Any:
         if not self._is_variant:
-            plain = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            weights = [tuple(self._parameters.get(f"{kind}_{suffix}") for kind in plain) for suffix in self._suffixes()]
+            weights = [
+                tuple(self._parameters.get(f"{kind}_{suffix}") for kind in WEIGHT_KINDS) for suffix in self._suffixes()
+            ]
             layer = backend.Recurrent(self._cell, weights, self.bidirectional, self.residual, self.compute_type)
             name = active_name()
             self._steps[name] = layer.one_step

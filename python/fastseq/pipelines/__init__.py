@@ -41,8 +41,8 @@ def pipeline(task: str, model: Any = None, **options: Any) -> Any:
         "text2text-generation", "text-generation", "text-classification" (or "sentiment-analysis"),
         "token-classification" (or "ner"), "question-answering", "feature-extraction", "sentence-similarity".
     model : str, path or model
-        A model folder, the name of a model on the Hugging Face hub, or what `load_model` returned. Only "pronounce"
-        has a bundled one by default.
+        A model folder, a file of another toolkit, the name of a model on the Hugging Face hub, or what `load_model`
+        returned. Only "pronounce" has a bundled one by default.
     **options
         Further arguments of the task's class: `backend`, `compute_type`, `tokenizer`, `batch_size`, `progress`, and
         options of the call that become its defaults.

@@ -51,9 +51,10 @@ class Pipeline(ABC):
     Parameters
     ----------
     model : str, path or model
-        A model folder, the name of a model on the Hugging Face hub, or what `load_model` returned.
+        A model folder, a file of another toolkit, the name of a model on the Hugging Face hub, or what `load_model`
+        returned.
     tokenizer : Tokenizer, optional
-        That of the model's folder by default.
+        That of the model's folder by default; of a file, the folder that it is in.
     backend : {"native", "numpy"}, optional
         Where a model that is loaded here runs; the active backend by default.
     compute_type : str, optional
@@ -90,10 +91,11 @@ class Pipeline(ABC):
         if model is None:
             raise ValueError(f"{self.task}: expected a model: a folder, a hub name, or what load_model returned")
         if isinstance(model, (str, Path)) or hasattr(model, "__fspath__"):
-            folder = model_folder(model)
+            path = Path(model)
+            folder = path.parent if path.is_file() else model_folder(model)
             # The tokenizer first: it is quick, and what is missing is known before the weights are read.
             self.tokenizer = load_tokenizer(folder) if tokenizer is None else tokenizer
-            self.model = load_model(folder, compute_type, backend)
+            self.model = load_model(path if path.is_file() else folder, compute_type, backend)
         else:
             self.model = model
             self.tokenizer = load_tokenizer(_folder_of(model)) if tokenizer is None else tokenizer

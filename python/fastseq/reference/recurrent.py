@@ -13,10 +13,11 @@ from fastseq.reference.linear import linear
 from fastseq.reference.quantize import narrow
 
 Array: TypeAlias = NDArray[Any]
-# weight_ih (G H, I), weight_hh (G H, H), bias_ih (G H,), bias_hh (G H,), G gates
+# Of one direction of a layer, (G H, I), (G H, H), (G H,), (G H,), G gates; as PyTorch names and orders them.
+WEIGHT_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 Weights: TypeAlias = "tuple[Array, Array, Array | None, Array | None]"
 
-__all__ = ["RaggedSteps", "Recurrent", "gru_cell", "lstm_cell", "rnn_cell"]
+__all__ = ["WEIGHT_KINDS", "RaggedSteps", "Recurrent", "gru_cell", "lstm_cell", "rnn_cell"]
 
 
 def rnn_cell(

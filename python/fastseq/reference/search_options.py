@@ -124,7 +124,7 @@ def _lengths(options: Options) -> list[Check]:
 
 def _processors(options: Options) -> list[Check]:
     decay = options["exponential_decay_length_penalty"]
-    unit = {name: options[name] for name in ("top_p", "min_p", "typical_p")}
+    unit = {name: options[name] for name in ("top_p", "min_p", "typical_p", "top_h")}
     return [
         *(
             _finite(name, options, "above 0", options[name] > 0.0)
@@ -137,6 +137,10 @@ def _processors(options: Options) -> list[Check]:
         ),
         *((name, value, 0.0 <= value <= 1.0, "a number from 0 to 1") for name, value in unit.items()),
         ("typical_p", unit["typical_p"], unit["typical_p"] > 0.0, "a number above 0, at most 1"),
+        *(
+            (name, options[name], 0.0 <= options[name] < 1.0, "a number of at least 0, below 1")
+            for name in ("epsilon_cutoff", "eta_cutoff")
+        ),
         *((name, token, token >= 0, "at least 0") for name, token in named_tokens(options)),
     ]
 

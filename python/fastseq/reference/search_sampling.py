@@ -48,7 +48,7 @@ def draw(scores: Array, number: float) -> int:
 
 
 def make_samplers(options: Options) -> list[Processor]:
-    """Return temperature, top-k, top-p, min-p, typical decoding and renormalisation, as far as they are asked for."""
+    """Return what draws and renormalises, as far as it is asked for: the warpers in the order of transformers."""
     samplers: list[Processor] = []
     if options["do_sample"]:
         # Beams need something to go on with beside end tokens.
@@ -56,6 +56,8 @@ def make_samplers(options: Options) -> list[Processor]:
 
         def sample(scores: Array, row: Row) -> None:
             scores /= scores.dtype.type(options["temperature"])
+            if options["top_h"] > 0.0:
+                _keep_top_h(scores, options["top_h"])
             if options["top_k"] > 0:
                 _keep_top_k(scores, max(options["top_k"], least))
             for value, keep in ((options["top_p"], _keep_top_p), (options["typical_p"], _keep_typical)):
@@ -63,6 +65,11 @@ def make_samplers(options: Options) -> list[Processor]:
                     _keep_min_p(scores, options["min_p"], least)
                 if value < 1.0:
                     keep(scores, value, least)
+            if options["epsilon_cutoff"] > 0.0:
+                _keep_above(scores, options["epsilon_cutoff"], least)
+            if options["eta_cutoff"] > 0.0:
+                eta, entropy = options["eta_cutoff"], _surprises(_softmax(scores[scores > -np.inf])).sum()
+                _keep_above(scores, min(eta, np.sqrt(eta) * np.exp(-entropy)), least)
 
         samplers.append(sample)
     if options["renormalize_logits"]:
@@ -79,6 +86,31 @@ def _softmax(scores: Array) -> Array:
     terms = np.exp(scores.astype(np.float64) - scores.max())
     probabilities: Array = terms / terms.sum()
     return probabilities
+
+
+def _surprises(p: Array) -> Array:
+    """Return what each token adds to the entropy."""
+    terms: Array = np.where(p > 0.0, -p * np.log(np.where(p > 0.0, p, 1.0)), 0.0)
+    return terms
+
+
+def _keep_top_h(scores: Array, top_h: float) -> None:
+    """Keep the best while their share of the entropy of the 100 best is at most top_h (Potraghloo et al., 2025)."""
+    possible = np.flatnonzero(scores > -np.inf)
+    order = possible[np.argsort(-scores[possible], kind="stable")]
+    terms = _surprises(_softmax(scores[order[:100]]))
+    kept = np.cumsum(terms) <= top_h * terms.sum()
+    kept[0] = True
+    scores[order[: len(kept)][~kept]] = -np.inf
+    scores[order[len(kept) :]] = -np.inf
+
+
+def _keep_above(scores: Array, least_probable: float, least: int) -> None:
+    """Keep those of at least this probability (Hewitt et al., 2022), and those as good as the last that has to stay."""
+    possible = np.flatnonzero(scores > -np.inf)
+    p = _softmax(scores[possible])
+    rank = min(least, len(p))
+    scores[possible[(p < least_probable) & (p < np.partition(p, len(p) - rank)[len(p) - rank])]] = -np.inf
 
 
 def _keep_top_k(scores: Array, k: int) -> None:
@@ -111,10 +143,8 @@ def _keep_typical(scores: Array, typical_p: float, least: int) -> None:
     """Keep those whose surprise is nearest to the expected one, making up typical_p (Meister et al., 2023)."""
     possible = np.flatnonzero(scores > -np.inf)
     p = _softmax(scores[possible])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        surprise = -np.log(p)
-        entropy = np.where(p > 0.0, p * surprise, 0.0).sum()
-    distance = np.abs(surprise - entropy)
+    with np.errstate(divide="ignore"):
+        distance = np.abs(-np.log(p) - _surprises(p).sum())
     order = np.argsort(distance, kind="stable")
     last = min(int((np.cumsum(p[order]) < typical_p).sum()), len(order) - 1)
     removed = distance[order] > distance[order[last]]

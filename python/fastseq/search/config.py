@@ -84,6 +84,12 @@ class GenerationConfig:
         Only tokens at least this many times as probable as the best stay.
     typical_p : float, default 1.0
         Only tokens whose surprise is nearest to the expected one, making up this probability, stay.
+    top_h : float, default 0.0
+        Of the 100 best tokens only as many of the best stay as make up this share of their entropy; 0 for all.
+    epsilon_cutoff : float, default 0.0
+        Only tokens at least this probable stay.
+    eta_cutoff : float, default 0.0
+        Only tokens of at least min(eta, sqrt(eta) * exp(-entropy)) in probability stay.
     seed : int or list of int, optional
         One for all sentences, or one for each: what is drawn for a sentence depends on its seed and on nothing else of
         its batch. Another one every time if it is not given.
@@ -151,6 +157,9 @@ class GenerationConfig:
     top_p: float = 1.0
     min_p: float = 0.0
     typical_p: float = 1.0
+    top_h: float = 0.0
+    epsilon_cutoff: float = 0.0
+    eta_cutoff: float = 0.0
     seed: int | Sequence[int] | None = None
     sequence_bias: Mapping[tuple[int, ...], float] | Sequence[Any] | None = None
     encoder_repetition_penalty: float = 1.0

@@ -51,6 +51,7 @@ def _early_stopping(name: str, value: Any) -> Any:
 
 _POSITIVE = _number("a finite number above 0", lambda x: 0.0 < x < math.inf)
 _PROBABILITY = _number("a number from 0 to 1", lambda x: 0.0 <= x <= 1.0)
+_CUTOFF = _number("a number of at least 0, below 1", lambda x: 0.0 <= x < 1.0)
 
 CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "num_beams": _at_least(1),
@@ -73,6 +74,9 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "top_p": _PROBABILITY,
     "min_p": _PROBABILITY,
     "typical_p": _number("a number above 0, at most 1", lambda x: 0.0 < x <= 1.0),
+    "top_h": _PROBABILITY,
+    "epsilon_cutoff": _CUTOFF,
+    "eta_cutoff": _CUTOFF,
     "seed": check_seed,
     "sequence_bias": check_biases,
     "encoder_repetition_penalty": _POSITIVE,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from fastseq import _checks
 from fastseq.nn.keras.graph import build
+from fastseq.nn.keras.recurrent import Recurrent, States, carried
 from fastseq.nn.keras.source import LayerSource, from_file, from_live
 from fastseq.nn.keras.values import Value
 from fastseq.nn.module import Module
@@ -53,6 +55,52 @@ class KerasModel(Module):
         """
         values = _values(inputs, mask, lengths)
         outputs = self.model(values, **{name: option for name, option in options.items() if option is not None})
+        return self._arrays(outputs)
+
+    def stream(self, inputs: Any, state: Any = None, mask: Any = None, lengths: Any = None) -> tuple[Any, list[States]]:
+        """Run the model on the next part of its sequences: layers with ``stateful=True`` go on from a state.
+
+        Keras keeps that state in the layers; here it is an argument and a result, so that one model serves many
+        streams. A call of the model itself begins at zeros, as Keras does behind ``reset_states()``.
+
+        Parameters
+        ----------
+        inputs, mask, lengths
+            As in a call.
+        state : list of lists of (B, units) arrays, optional
+            What the call for the part before returned; zeros by default.
+
+        Returns
+        -------
+        outputs
+            As a call returns them.
+        state : list of lists of (B, units) arrays
+            Of each stateful layer, in the order of the model: h, and c of an LSTM.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the model has no stateful layer, or an input or the state has the wrong type or shape.
+        """
+        layers = [layer for layer in _descendants(self) if isinstance(layer, Recurrent) and layer.stateful]
+        if not layers:
+            raise ValueError(f"stream: {self._arguments()} has no layer with stateful=True")
+        kept: dict[Module, States] = {}
+        if state is not None:
+            if not isinstance(state, (list, tuple)) or len(state) != len(layers):
+                given = f"{len(state)} entries" if isinstance(state, (list, tuple)) else f"type {type(state).__name__}"
+                raise ValueError(
+                    f"stream: state has {given}; expected a list with one for each of {len(layers)} layers"
+                )
+            kept |= dict(zip(layers, state, strict=True))
+        token = carried.set(kept)
+        try:
+            outputs = self(inputs, mask, lengths)
+        finally:
+            carried.reset(token)
+        return outputs, [kept[layer] for layer in layers]
+
+    def _arrays(self, outputs: tuple[Value, ...]) -> Any:
         arrays = [np.ascontiguousarray(value.array) for value in outputs]
         names = getattr(self.model, "names", None)
         if names is not None:
@@ -61,6 +109,12 @@ class KerasModel(Module):
 
     def _arguments(self) -> str:
         return f"{self.kind} {self.name!r}"
+
+
+def _descendants(module: Module) -> Iterator[Module]:
+    for child in module._children.values():
+        yield child
+        yield from _descendants(child)
 
 
 def from_keras(source: Any, config: Any = None, compute_type: str = "float32") -> KerasModel:
@@ -72,8 +126,8 @@ def from_keras(source: Any, config: Any = None, compute_type: str = "float32") -
         A `.keras` file, a `.weights.h5` file with `config`, or a live object with its weights.
     config : dict or str, optional
         For a `.weights.h5` file: what `model.to_json()` returns.
-    compute_type : {"float32"}, default "float32"
-        Of recurrent and dense layers.
+    compute_type : {"float32", "bfloat16", "int8"}, default "float32"
+        Of the weights of dense and recurrent layers; see `fastseq.functional.linear`.
 
     Returns
     -------

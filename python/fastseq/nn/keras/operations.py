@@ -20,6 +20,7 @@ _FUNCTIONS: dict[str, Any] = {
     "LogicalNot": np.logical_not,
     "ZerosLike": np.zeros_like,
     "OnesLike": np.ones_like,
+    "ConvertToTensor": np.asarray,
 }
 _WITH_AXIS: dict[str, Any] = {"Any": np.any, "All": np.all, "ExpandDims": np.expand_dims, "Concatenate": np.concatenate}
 
@@ -39,13 +40,18 @@ class Operation(Module):
             self.options["axis"] = axis
             if source.kind in ("Any", "All"):
                 self.options["keepdims"] = bool(source.config.get("keepdims", False))
+        if source.kind == "ConvertToTensor":
+            source.option("dtype", None, None)
         if function is None:
             known = ", ".join([*_FUNCTIONS, *_WITH_AXIS])
             raise UnsupportedError(f"operation {source.name!r} is a {source.kind}; of these only {known} work")
-        self.function = function
+        self.name, self.function = source.name, function
+        self.count = 2 if source.kind in ("Equal", "NotEqual", "LogicalOr", "LogicalAnd") else 1
 
     def __call__(self, *arguments: Any) -> tuple[Value, ...]:
         """The function of the arrays."""
+        if len(arguments) != self.count:
+            raise ValueError(f"operation {self.name!r} is called with {len(arguments)} arrays; expected {self.count}")
         return (Value(self.function(*map(_array, arguments), **self.options)),)
 
 

@@ -3,11 +3,15 @@
 A masked step leaves the state as it is, wherever it stands (`keras/src/backend/torch/rnn.py`). So the steps that count
 are moved to the front of each sequence, run ragged, and their outputs put back; what a masked step puts out is the
 output before it, or zeros (`zero_output_for_mask`).
+
+Layers with `stateful=True` go on from the states that `carried` holds, and leave their last ones there; without it they
+begin at zeros, as Keras does behind `reset_states`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,7 +22,11 @@ from fastseq.nn.lstm import LSTM
 from fastseq.nn.module import Module
 from fastseq.nn.recurrent import GRU, RNN
 
-__all__ = ["Bidirectional", "Recurrent"]
+__all__ = ["Bidirectional", "Recurrent", "States", "carried"]
+
+States: TypeAlias = "list[Floats]"  # h of a layer, and c of an LSTM, (B, units) each
+# What stateful layers have come to in the running call.
+carried: ContextVar[dict[Module, States] | None] = ContextVar("fastseq_keras_states", default=None)
 
 _LAYERS: dict[str, Any] = {"SimpleRNN": RNN, "LSTM": LSTM, "GRU": GRU}
 
@@ -38,7 +46,7 @@ class Recurrent(Module):
 
     def __init__(self, source: LayerSource, compute_type: str) -> None:
         super().__init__()
-        source.option("stateful", False, False)
+        self.stateful = source.option("stateful", False, False, True)
         self.return_sequences = bool(source.option("return_sequences", False))
         self.return_state = bool(source.option("return_state", False))
         self.go_backwards = bool(source.option("go_backwards", False))
@@ -53,7 +61,12 @@ class Recurrent(Module):
             raise ValueError(f"a recurrent layer reads shape {x.shape}; expected (B, T, I)")
         if self.go_backwards:
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
+        kept = carried.get() if self.stateful else None
+        if kept is not None and initial_state is None:
+            initial_state = kept.get(self)
         output, states = self._run(x, mask, self._first(initial_state))
+        if kept is not None:
+            kept[self] = states
         if self.return_sequences:
             result = Value(output, value.mask)
         else:
@@ -153,6 +166,7 @@ class Bidirectional(Module):
         layers = (self.forward_layer, self.backward_layer)
         half = [None, None]
         if initial_state is not None:
+            initial_state = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
             middle = len(initial_state) // 2
             half = [initial_state[:middle], initial_state[middle:]]
         (forward, *states), (backward, *more) = (layer(value, first) for layer, first in zip(layers, half, strict=True))

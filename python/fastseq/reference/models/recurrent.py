@@ -14,11 +14,11 @@ import numpy as np
 from fastseq.reference.attention import multiplicative_attention
 from fastseq.reference.linear import embedding, linear
 from fastseq.reference.models.seq2seq import Array, RecurrentDecoding
-from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
+from fastseq.reference.recurrent import WEIGHT_KINDS, Recurrent, gru_cell, lstm_cell, rnn_cell
 
 __all__ = ["RecurrentSeq2Seq"]
 
-Weights = tuple[Array, Array, Array, Array]  # weight_ih, weight_hh, bias_ih, bias_hh
+Weights = tuple[Array, Array, Array, Array]  # in the order of WEIGHT_KINDS
 
 
 @dataclass
@@ -69,9 +69,7 @@ class RecurrentSeq2Seq(RecurrentDecoding[RecurrentState]):
         self.decoder = [self._weights("decoder", f"l{layer}") for layer in range(config["decoder_num_layers"])]
 
     def _weights(self, part: str, suffix: str) -> Weights:
-        w_ih, w_hh, b_ih, b_hh = (
-            self.tensors[f"{part}.rnn.{kind}_{suffix}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        )
+        w_ih, w_hh, b_ih, b_hh = (self.tensors[f"{part}.rnn.{kind}_{suffix}"] for kind in WEIGHT_KINDS)
         return w_ih, w_hh, b_ih, b_hh
 
     def start(self, source: Array) -> RecurrentState:

@@ -35,7 +35,7 @@ void weighted_sum(const float* weights, const float* values, int64_t value_strid
 
 }  // namespace
 
-FASTSEQ_REGISTER(decoder_attention) {
+FASTSEQ_REGISTER(recurrent_attention) {
   table.dot_scores = dot_scores;
   table.additive_scores = additive_scores;
   table.weighted_sum = weighted_sum;
