@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import fastseq
 from conftest import needs_native
+from fastseq import _backend
 
 pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -21,6 +23,15 @@ import torch  # noqa: E402
 from torch_families import batches, randomise, save  # noqa: E402
 
 pytestmark = needs_native
+
+
+@pytest.fixture(autouse=True)
+def native() -> Iterator[None]:
+    """What saves is the native backend, whatever the default is."""
+    with _backend.use_backend("native"):
+        yield
+
+
 TYPES = ["float32", "bfloat16", "int8"]
 ROWS = batches(70, [7, 1, 19, 4], 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,13 @@ from fastseq.weights.parts import open_parts, write_parts
 from packed_models import MODELS, saved
 
 pytestmark = needs_native
+
+
+@pytest.fixture(autouse=True)
+def native() -> Iterator[None]:
+    """What saves is the native backend, whatever the default is."""
+    with _backend.use_backend("native"):
+        yield
 
 
 def test_a_file_that_was_cut_short_is_refused(tmp_path: Path) -> None:

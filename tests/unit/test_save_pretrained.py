@@ -19,6 +19,13 @@ from packed_models import MODELS, TYPES, answers, saved
 pytestmark = needs_native
 
 
+@pytest.fixture(autouse=True)
+def native() -> Iterator[None]:
+    """What saves is the native backend, whatever the default is."""
+    with _backend.use_backend("native"):
+        yield
+
+
 @pytest.fixture(params=TYPES)
 def compute_type(request: pytest.FixtureRequest) -> str:
     return str(request.param)

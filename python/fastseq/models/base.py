@@ -79,7 +79,8 @@ class PlacedModel:
         Examples
         --------
         >>> import tempfile, fastseq
-        >>> model = fastseq.load_model(fastseq.pipeline("pronounce", "lstm").model.folder, compute_type="int8")
+        >>> published = fastseq.pipeline("pronounce", "lstm").model.folder
+        >>> model = fastseq.load_model(published, compute_type="int8", backend="native")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     model.save_pretrained(folder)
         ...     fastseq.load_model(folder).compute_type
