@@ -171,7 +171,7 @@ TEST(int8_sums_of_the_most_inputs_are_exact) {
 }
 
 TEST(bfloat16_weights_give_the_chains_of_their_float32_numbers) {
-  for (const int64_t in : {0, 1, 2, 7, 16, 33, 130}) {
+  for (const int64_t in : {0, 1, 2, 7, 16, 33, 130, 515, 1027}) {
     for (const int64_t out : {1, 7, 16, 33, 64, 65, 130}) {
       for (const int64_t rows : {1, 2, 3, 5, 6, 7, 9, 13}) {
         const Floats input = random_floats(rows * in, 1), weight = random_floats(out * in, 2),
