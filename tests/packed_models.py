@@ -52,6 +52,7 @@ MODELS: dict[str, Make] = {
     "recurrent additive": own(recurrent_config(attention="additive", attention_size=5, bridge="dense", cell="gru")),
     "recurrent tanh": own(recurrent_config(cell="rnn_tanh", attention="none", bridge="zero", input_feeding=False)),
     "deep recurrent": own(DeepRecurrentSeq2SeqConfig.from_dict(COMMON | DEEP)),
+    "deep with norms": own(DeepRecurrentSeq2SeqConfig.from_dict(COMMON | DEEP | {"layer_norm": True})),
     "transformer": own(transformer_config()),
     "transformer untied": own(transformer_config(tie_output=False, positions="learned", max_positions=30)),
     "ssru": own(transformer_config(decoder_history="ssru")),

@@ -12,7 +12,9 @@ import pytest
 import fastseq
 from conftest import needs_native
 from fastseq import _backend
+from fastseq.models.keras import KerasTextModel
 from fastseq.models.packed import PACKED_FILE, PackedTensors
+from fastseq.nn.keras.source import LayerSource
 from fastseq.weights.parts import open_parts
 from packed_models import MODELS, TYPES, answers, saved
 
@@ -118,6 +120,15 @@ def test_a_pipeline_reads_the_texts_beside_the_weights(tmp_path: Path) -> None:
     one, other = (translator("the cat", max_length=12) for translator in translators)
     assert one == other
     assert translators[1].model.compute_type == "int8"
+
+
+def test_a_model_of_keras_is_left_in_its_own_file(tmp_path: Path) -> None:
+    words = LayerSource("Embedding", "words", {}, [np.eye(4, dtype=np.float32)])
+    layers = [words, LayerSource("GlobalMaxPooling1D", "pool", {}, [])]
+    model = KerasTextModel(LayerSource("Sequential", "bag", {}, [], layers))
+    with pytest.raises(ValueError, match="a KerasTextModel is not saved in this form"):
+        model.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
 
 
 def test_a_folder_with_other_weights_is_left_alone(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ class PlacedModel:
         Raises
         ------
         ValueError
-            If the folder has weights of another form, or the model does not run on the native backend.
+            If the folder has weights of another form, the model does not run on the native backend, or it is one of
+            Keras.
 
         Examples
         --------
@@ -99,7 +100,7 @@ class PlacedModel:
 
     def _weights(self) -> dict[str, Any]:
         """Where they lie in memory."""
-        raise NotImplementedError
+        raise ValueError(f"a {type(self).__name__} is not saved in this form; keep the file that it came from")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
