@@ -16,8 +16,8 @@ namespace fastseq {
 /// Steele et al., 2014, over each of them in turn). No state, so no order of sentences, rows or threads matters.
 double uniform(uint64_t seed, uint64_t stream, uint64_t step, uint64_t draw);
 
-/// Temperature, top-h, top-k, top-p, min-p, typical decoding, epsilon and eta cutoffs, in this order, as Hugging Face's warpers of these names do
-/// them; empty where `options` do not sample. At least `least` tokens stay.
+/// Temperature, top-h, top-k, top-p, min-p, typical decoding, epsilon and eta cutoffs, in this order, as Hugging Face's
+/// warpers of these names do them; empty where `options` do not sample. At least `least` tokens stay.
 std::unique_ptr<const Processor> make_warper(const SamplingOptions& options, int64_t least);
 
 /// The token of softmax(scores) at `uniform` of its cumulative distribution over tokens ascending; not empty.
