@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import warnings
 from collections.abc import Iterator
 
@@ -14,6 +15,10 @@ from fastseq import _backend
 # The same examples in every run, and no time limit: the machines that run this are shared.
 settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("deterministic")
+
+# Shells start background jobs with interrupts ignored, which the processes that tests interrupt would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The doctest run imports every module, also those that only tests with torch use.
 collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["parity/torch_*.py"]

@@ -179,7 +179,10 @@ def test_an_interrupt_stops_a_long_generation():
         assert process.stdout.readline() == "ready\n"
         threading.Event().wait(0.5)
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=60)[0] == "interrupted\n"
+        try:
+            assert process.communicate(timeout=60)[0] == "interrupted\n"
+        finally:
+            process.kill()
         assert process.returncode == 0
 
 
