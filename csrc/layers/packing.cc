@@ -64,6 +64,15 @@ struct PackedMatrix::Rows {
         floats(matrix.in_features_),
         bytes(matrix.quantized() ? Buffer<int8_t>::zeros(matrix.width() * matrix.groups() * 4) : Buffer<int8_t>(0)) {}
 
+  /// How many columns from this one on take rows that follow each other.
+  int64_t neighbours(int64_t column) const {
+    const int64_t row = row_of[static_cast<std::size_t>(column)], width = static_cast<int64_t>(row_of.size());
+    if (row < 0) return 1;
+    int64_t count = 1;
+    while (column + count < width && row_of[static_cast<std::size_t>(column + count)] == row + count) ++count;
+    return count;
+  }
+
   std::vector<int64_t> row_of;  // (width), -1 for none
   Buffer<float> floats;         // (in_features): a row that is not stored as floats
   Buffer<int8_t> bytes;         // (width, groups, 4): the quantised rows; what is beyond in_features stays zero
@@ -93,7 +102,14 @@ void PackedMatrix::pack_panel(const KernelTable& table, const WeightView& weight
   // Blocks of inputs, so that the lines of the panel that all columns write to stay in the cache.
   for (int64_t begin = 0; begin < in_features_; begin += kBlock) {
     const int64_t end = std::min(in_features_, begin + kBlock);
-    for (int64_t column = 0; column < width; ++column) {
+    for (int64_t column = 0, together = 1; column < width; column += together) {
+      together = compute_type_ == ComputeType::kFloat32 && weight.values() != nullptr ? rows.neighbours(column) : 1;
+      if (together > 1) {
+        const float* from = weight.values() + rows.row_of[static_cast<std::size_t>(column)] * in_features_ + begin;
+        table.transpose(from, in_features_, together, end - begin, data_.data() + first + begin * width + column,
+                        width);
+        continue;
+      }
       const int64_t row = rows.row_of[static_cast<std::size_t>(column)];
       if (compute_type_ == ComputeType::kFloat32) {
         float* to = data_.data() + first + column;

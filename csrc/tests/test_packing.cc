@@ -121,3 +121,20 @@ TEST(a_number_that_is_not_finite_is_found_wherever_it_is) {
     }
   }
 }
+
+TEST(transpose_moves_every_number_and_nothing_else) {
+  for_each_isa([](const KernelTable& table) {
+    for (const int64_t rows : {1, 7, 8, 9, 24}) {
+      for (const int64_t columns : {0, 1, 7, 8, 16, 19}) {
+        const int64_t from_stride = columns + 3, to_stride = rows + 2;
+        const Floats from = random_floats(rows * from_stride, 5);
+        Floats to(static_cast<std::size_t>(columns * to_stride), -1.0f), expected = to;
+        for (int64_t r = 0; r < rows; ++r) {
+          for (int64_t c = 0; c < columns; ++c) expected[c * to_stride + r] = from[r * from_stride + c];
+        }
+        table.transpose(from.data(), from_stride, rows, columns, to.data(), to_stride);
+        CHECK(to == expected);
+      }
+    }
+  });
+}

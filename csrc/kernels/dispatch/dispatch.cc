@@ -25,6 +25,7 @@
   FASTSEQ_FAMILY(softmax, isa)             \
   FASTSEQ_FAMILY(topk, isa)                \
   FASTSEQ_FAMILY(norm, isa)                \
+  FASTSEQ_FAMILY(transpose, isa)           \
   FASTSEQ_FAMILY(elementwise, isa)
 
 namespace fastseq {
