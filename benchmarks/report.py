@@ -148,7 +148,7 @@ def picture(lines: list[dict[str, Any]], path: Path) -> None:
     # Rows whose work is not counted have no limit.
     shares.barh(names, [row["share_of_limit"] for row in rows], color="tab:blue")
     shares.axvline(1.0, color="black", linewidth=0.8)
-    shares.set_xlabel("share of the limit that NumPy reaches")
+    shares.set_xlabel("share of the limit")
     figure.savefig(path, dpi=70)
 
 
