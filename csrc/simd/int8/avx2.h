@@ -21,7 +21,8 @@ inline Sums plus(Sums a, __m256i b) { return _mm256_add_epi32(a, b); }
 inline __m256i to_register(Sums a) { return a; }
 #else
 // Not __m256i, which is of 64-bit numbers: GCC 12 then copies every sum to another register in each round.
-typedef int32_t Sums __attribute__((vector_size(32)));
+// Unsigned, as sums wrap on the way.
+typedef uint32_t Sums __attribute__((vector_size(32)));
 inline Sums plus(Sums a, __m256i b) { return a + reinterpret_cast<Sums>(b); }
 inline __m256i to_register(Sums a) { return reinterpret_cast<__m256i>(a); }
 #endif
