@@ -11,8 +11,6 @@ namespace {
 // 127 * 127 * this is the largest sum below 2^31.
 constexpr int64_t kMostInt8Inputs = 133144;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 }  // namespace
 
 QuantizedRows::QuantizedRows(const KernelTable& table, int64_t rows, int64_t size)

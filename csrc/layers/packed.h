@@ -9,6 +9,8 @@
 
 namespace fastseq {
 
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 /// Rows of an input as the kernels of an int8 weight read them.
 class QuantizedRows {
  public:

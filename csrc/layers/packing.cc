@@ -16,8 +16,6 @@ constexpr int64_t kBlock = 16;
 // A share of numbers below this is not worth waking a thread for.
 constexpr int64_t kMinimumShare = 1 << 16;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 /// bytes (in_features) of a row, zeros for row -1; returns the scale.
 float quantize_row(const KernelTable& table, const WeightView& weight, int64_t row, int64_t in_features, float* floats,
                    int8_t* bytes) {
@@ -61,21 +59,22 @@ void halves_of(const WeightView& weight, int64_t row, int64_t in_features, int64
 struct PackedMatrix::Rows {
   explicit Rows(const PackedMatrix& matrix)
       : row_of(static_cast<std::size_t>(matrix.width())),
+        together(row_of.size()),
         floats(matrix.in_features_),
         bytes(matrix.quantized() ? Buffer<int8_t>::zeros(matrix.width() * matrix.groups() * 4) : Buffer<int8_t>(0)) {}
 
-  /// How many columns from this one on take rows that follow each other.
-  int64_t neighbours(int64_t column) const {
-    const int64_t row = row_of[static_cast<std::size_t>(column)], width = static_cast<int64_t>(row_of.size());
-    if (row < 0) return 1;
-    int64_t count = 1;
-    while (column + count < width && row_of[static_cast<std::size_t>(column + count)] == row + count) ++count;
-    return count;
+  void count_together() {
+    for (std::size_t column = row_of.size(); column-- > 0;) {
+      const bool followed =
+          column + 1 < row_of.size() && row_of[column] >= 0 && row_of[column + 1] == row_of[column] + 1;
+      together[column] = followed ? together[column + 1] + 1 : 1;
+    }
   }
 
-  std::vector<int64_t> row_of;  // (width), -1 for none
-  Buffer<float> floats;         // (in_features): a row that is not stored as floats
-  Buffer<int8_t> bytes;         // (width, groups, 4): the quantised rows; what is beyond in_features stays zero
+  std::vector<int64_t> row_of;    // (width), -1 for none
+  std::vector<int64_t> together;  // (width): columns from this one on that take rows which follow each other
+  Buffer<float> floats;           // (in_features): a row that is not stored as floats
+  Buffer<int8_t> bytes;           // (width, groups, 4): the quantised rows; what is beyond in_features stays zero
 };
 
 void PackedMatrix::pack_panel(const KernelTable& table, const WeightView& weight, int64_t panel, Rows& rows) {
@@ -103,18 +102,17 @@ void PackedMatrix::pack_panel(const KernelTable& table, const WeightView& weight
   for (int64_t begin = 0; begin < in_features_; begin += kBlock) {
     const int64_t end = std::min(in_features_, begin + kBlock);
     for (int64_t column = 0, together = 1; column < width; column += together) {
-      together = compute_type_ == ComputeType::kFloat32 && weight.values() != nullptr ? rows.neighbours(column) : 1;
-      if (together > 1) {
-        const float* from = weight.values() + rows.row_of[static_cast<std::size_t>(column)] * in_features_ + begin;
-        table.transpose(from, in_features_, together, end - begin, data_.data() + first + begin * width + column,
-                        width);
-        continue;
-      }
       const int64_t row = rows.row_of[static_cast<std::size_t>(column)];
       if (compute_type_ == ComputeType::kFloat32) {
-        float* to = data_.data() + first + column;
-        const float* from = row < 0 ? nullptr : weight.part(row, in_features_, begin, end, rows.floats.data());
-        for (int64_t k = begin; k < end; ++k) to[k * width] = from != nullptr ? from[k - begin] : 0.0f;
+        // Rows that are stored as floats and follow each other go together.
+        together = weight.values() != nullptr ? rows.together[static_cast<std::size_t>(column)] : 1;
+        float* to = data_.data() + first + begin * width + column;
+        if (row >= 0) {
+          const float* from = weight.part(row, in_features_, begin, end, rows.floats.data());
+          table.transpose(from, in_features_, together, end - begin, to, width);
+        } else {
+          for (int64_t k = 0; k < end - begin; ++k) to[k * width] = 0.0f;
+        }
       } else {
         uint16_t halves[kBlock] = {};
         if (row >= 0) halves_of(weight, row, in_features_, begin, end, rows.floats.data(), halves);
@@ -149,6 +147,7 @@ void PackedMatrix::pack(const KernelTable& table, const WeightView& weight, cons
       for (int64_t column = 0; column < width(); ++column) {
         rows.row_of[static_cast<std::size_t>(column)] = row_of(panel, column / lanes_, column % lanes_);
       }
+      rows.count_together();
       pack_panel(table, weight, panel, rows);
     }
   });

@@ -14,8 +14,6 @@ constexpr int64_t kChunkRows = 192;
 // Multiply-adds below which a share of the sequences is not worth a thread.
 constexpr int64_t kMinimumShare = 1 << 20;
 
-std::size_t bytes(int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
-
 /// to (count, size) = rows `first` and on of `from` in the order of the sequences, or zeros.
 void load_states(const RaggedOrder& order, const float* from, int64_t first, int64_t size, float* to) {
   for (int64_t rank = 0; rank < order.batch_size(); ++rank, to += size) {

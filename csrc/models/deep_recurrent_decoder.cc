@@ -3,12 +3,6 @@
 #include <cstring>
 
 namespace fastseq {
-namespace {
-
-std::size_t bytes(int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
-
-}  // namespace
-
 DeepRecurrentDecoder::DeepRecurrentDecoder(const DeepRecurrentSeq2Seq& model, const Ragged& source,
                                            Buffer<float> memory, const Buffer<float>& start)
     : model_(model), memory_(source, std::move(memory), model.memory_size()) {

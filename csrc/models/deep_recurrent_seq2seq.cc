@@ -7,11 +7,6 @@
 namespace fastseq {
 namespace {
 
-std::size_t bytes(int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
-
-// Marian's, `src/graph/expression_operators.h`.
-constexpr float kNormEps = 1e-9f;
-
 std::vector<TransitionLayer> stack(const TensorMap& tensors, const std::string& name, const TransitionOptions& options,
                                    int64_t layers, int64_t depth, int64_t input_size, int64_t hidden_size) {
   std::vector<TransitionLayer> result;
@@ -26,7 +21,7 @@ std::vector<TransitionLayer> stack(const TensorMap& tensors, const std::string& 
 NormedLinear normed(const DeepRecurrentSeq2SeqConfig& config, const TensorMap& tensors, const std::string& name,
                     const std::string& bias, int64_t out_features, int64_t in_features) {
   const NormedNames names{name + ".weight", "", config.layer_norm ? name + ".norm" : "", bias};
-  return NormedLinear(tensors, names, out_features, in_features, kNormEps);
+  return NormedLinear(tensors, names, out_features, in_features, kMarianNormEps);
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 
 namespace fastseq {
 
+// Marian's, `src/graph/expression_operators.h`.
+constexpr float kMarianNormEps = 1e-9f;
+
 /// Full names of the tensors of a NormedLinear; those without a name are not there.
 struct NormedNames {
   std::string weight;  // (out_features, in_features)

@@ -3,12 +3,6 @@
 #include <cstring>
 
 namespace fastseq {
-namespace {
-
-std::size_t bytes(int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
-
-}  // namespace
-
 RecurrentDecoder::RecurrentDecoder(const RecurrentSeq2Seq& model, const Ragged& source, Buffer<float> memory,
                                    Buffer<float> hidden, Buffer<float> cell)
     : model_(model),

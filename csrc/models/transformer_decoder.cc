@@ -11,8 +11,6 @@ namespace {
 // Multiply-adds of attention below which a share of the rows is not worth a thread.
 constexpr int64_t kMinimumShare = 1 << 18;
 
-std::size_t bytes(int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
-
 }  // namespace
 
 TransformerDecoder::TransformerDecoder(const TransformerStack& stack, const OutputLayer& output, const Ragged& source,

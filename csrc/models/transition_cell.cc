@@ -9,10 +9,8 @@
 namespace fastseq {
 namespace {
 
-// Marian's, `src/graph/expression_operators.h` and `src/common/definitions.h`.
-constexpr float kNormEps = 1e-9f, kNematusNormEps = 1e-5f;
-
-std::size_t bytes(int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
+// Marian's, `src/common/definitions.h`.
+constexpr float kNematusNormEps = 1e-5f;
 
 /// The cell that computes once products and norms are done.
 Cell cell_of(TransitionKind kind) {
@@ -82,7 +80,7 @@ class ComposedCell final : public TransitionCell {
       const NormedNames names{name + ".weight_" + end, inside ? name + ".offset_" + end : "",
                               options.layer_norm ? name + ".norm_" + end : "", behind ? name + ".bias_" + end : ""};
       const bool split = nematus && rows == gates;
-      return NormedLinear(tensors, names, rows, columns, nematus ? kNematusNormEps : kNormEps,
+      return NormedLinear(tensors, names, rows, columns, nematus ? kNematusNormEps : kMarianNormEps,
                           split ? 2 * hidden_size : 0);
     };
     if (input_size > 0) {

@@ -3,12 +3,6 @@
 #include <cstring>
 
 namespace fastseq {
-namespace {
-
-std::size_t bytes(int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
-
-}  // namespace
-
 TransitionLayer::TransitionLayer(const TensorMap& tensors, const std::string& name, const TransitionOptions& options,
                                  int64_t depth, int64_t input_size, int64_t hidden_size)
     : hidden_size_(hidden_size), has_cell_(options.has_cell()) {

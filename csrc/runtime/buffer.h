@@ -11,6 +11,8 @@
 
 namespace fastseq {
 
+inline std::size_t bytes(int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
+
 /// An owned, 64-byte aligned array; `Buffer(n)` is uninitialised, `Buffer::zeros(n)` is zero. One of 0 elements has an
 /// address too, as the functions of <cstring> ask even where they have nothing to do. `Buffer::borrow` is a part of
 /// what somebody else owns, such as a mapped file: it is only read.

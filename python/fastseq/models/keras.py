@@ -15,6 +15,7 @@ from fastseq.models.ragged import Floats, ragged
 from fastseq.nn.keras import KerasModel
 from fastseq.nn.keras.shape import input_shapes, last_layer, probe, take_activation, vocabulary_size
 from fastseq.nn.keras.source import LayerSource, from_file
+from fastseq.reference.models.ragged import groups, positions
 from fastseq.weights.keras_file import read_keras
 
 __all__ = ["KerasConfig", "KerasTextModel", "read_keras_model"]
@@ -236,17 +237,11 @@ class KerasTextModel(PlacedModel):
                 f"{where}: the model does not read one array of ids and put out one array; call it instead"
             )
         ids, offsets = ragged(input_ids, lengths, vocab_size, "input_ids")
-        sizes = np.diff(offsets)
         results: dict[int, Floats] = {}
         with _backend.use_backend(self._backend):
-            for size in np.unique(sizes):
-                texts = np.flatnonzero(sizes == size)
-                for begin in range(0, len(texts), _GROUP_ROWS):
-                    some = texts[begin : begin + _GROUP_ROWS]
-                    results |= zip(
-                        some.tolist(), self._module(ids[offsets[some][:, None] + np.arange(size)]), strict=True
-                    )
-        return [results[b] for b in range(len(sizes))]
+            for texts in groups(offsets, _GROUP_ROWS):
+                results |= zip(texts.tolist(), self._module(ids[positions(offsets, texts)]), strict=True)
+        return [results[b] for b in range(len(offsets) - 1)]
 
 
 def read_keras_model(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseq import _backend
-from fastseq.models.ragged import Floats, Offsets, ragged
+from fastseq.models.base import split
+from fastseq.models.ragged import Floats, ragged
 from fastseq.models.recurrent_stack import RecurrentStackConfig, RecurrentTextModel
 from fastseq.search import Generation, SearchStream, TargetScores, beam_search, stream_search
 
@@ -140,7 +140,7 @@ class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
         """
         ids, offsets = ragged(input_ids, lengths, self._config.vocab_size, "input_ids")
         output, _, _ = self._stack.forward(ids, offsets)
-        return _split(self._output.forward(output), offsets)
+        return split(self._output.forward(output), offsets)
 
     def score(self, input_ids: Any, lengths: Any = None, *, length_penalty: float = 1.0) -> TargetScores:
         """Return how probable each text is, end token included.
@@ -165,7 +165,7 @@ class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
             If an id or a length is wrong.
         """
         ids, offsets = ragged(input_ids, lengths, self._config.vocab_size, "input_ids")
-        texts = _split(ids, offsets)
+        texts = split(ids, offsets)
         read = np.concatenate([[self._config.bos_token_id, *text] for text in texts] or [[]]).astype(np.int32)
         said = np.concatenate([[*text, self._config.eos_token_id] for text in texts] or [[]]).astype(np.int64)
         offsets = offsets + np.arange(len(offsets))
@@ -229,7 +229,7 @@ class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
         """What a search that continues the prompts starts from."""
         prompts, offsets = ragged(input_ids, lengths, self._config.vocab_size, "input_ids")
         start = self._config.bos_token_id
-        texts = [[start, *text] for text in _split(prompts, offsets)]
+        texts = [[start, *text] for text in split(prompts, offsets)]
         read = np.concatenate([text[:-1] for text in texts] or [[]]).astype(np.int32)
         # All but the last token of each prompt: with it the first step of the search begins.
         _, h, c = self._stack.forward(read, offsets)
@@ -250,7 +250,3 @@ class RecurrentLanguageModel(RecurrentTextModel[RecurrentLanguageModelConfig]):
 def _with_defaults(options: dict[str, Any]) -> dict[str, Any]:
     limits = {} if {"max_length", "max_new_tokens"} & options.keys() else {"max_new_tokens": 255}
     return {"num_beams": 1, **limits, **options}
-
-
-def _split(rows: NDArray[Any], offsets: Offsets) -> list[NDArray[Any]]:
-    return [rows[begin:end] for begin, end in itertools.pairwise(offsets)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastseq.models.bound import BoundTensors, plain_name
+from fastseq.models.config import CONFIG_FILE
 from fastseq.models.decoder import DecoderModel
 from fastseq.models.encoder import EncoderModel
 from fastseq.models.families import FAMILIES
@@ -18,7 +19,7 @@ from fastseq.weights import open_weights
 
 __all__ = ["FAMILIES", "load_published"]
 
-CONFIG_FILE, GENERATION_FILE = "config.json", "generation_config.json"
+GENERATION_FILE = "generation_config.json"
 
 
 def load_published(

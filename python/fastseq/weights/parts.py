@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from fastseq import _backend
-from fastseq.weights.stored import map_file
+from fastseq.weights.safetensors import map_safetensors
 
 __all__ = ["open_parts", "write_parts"]
 
@@ -83,15 +82,8 @@ def open_parts(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, 
         If the file was cut short or damaged; the message names the file and the parts.
     """
     name = os.fspath(path)
-    try:
-        with safe_open(name, framework="numpy") as opened:
-            metadata = opened.metadata() or {}  # opening validates places without gaps and the size of the file
-    except SafetensorError as error:
-        raise ValueError(f"{name} is damaged or no safetensors file: {error}") from None
-    content = map_file(name)
-    data = 8 + int.from_bytes(content[:8], "little")
-    header: dict[str, Any] = json.loads(content[8:data])
-    header.pop("__metadata__", None)
+    header, content, data = map_safetensors(name)
+    metadata = header.pop("__metadata__", {})
     try:
         description = json.loads(metadata.get(_KEY, ""))
         checksums = dict(description["checksums"])

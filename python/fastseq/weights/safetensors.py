@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from fastseq.weights.stored import NUMBERS, FileContent, StoredTensor, map_file, place_tensor, read_floats
 
-__all__ = ["open_safetensors", "read_safetensors", "write_safetensors"]
+__all__ = ["map_safetensors", "open_safetensors", "read_safetensors", "write_safetensors"]
 
 
 def open_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
@@ -40,14 +40,7 @@ def open_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
         If the file is damaged, or a tensor is of an unknown type; the message names the file and the tensors.
     """
     name = os.fspath(path)
-    try:
-        with safe_open(name, framework="numpy"):
-            pass  # opening it validates the header: types, shapes, places without gaps, size of the file
-    except SafetensorError as error:
-        raise ValueError(f"{name} is damaged or no safetensors file: {error}") from None
-    content = map_file(name)
-    data = 8 + int.from_bytes(content[:8], "little")
-    header: dict[str, Any] = json.loads(content[8:data])
+    header, content, data = map_safetensors(name)
     header.pop("__metadata__", None)
     wrong = [
         f"tensor {tensor} is {entry['dtype']}" for tensor, entry in header.items() if entry["dtype"] not in NUMBERS
@@ -61,6 +54,19 @@ def open_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
         except ValueError as error:
             raise ValueError(f"{name}: tensor {tensor}: {error}") from None
     return tensors
+
+
+def map_safetensors(name: str) -> tuple[dict[str, Any], FileContent, int]:
+    """Return the validated header of a file, the mapped file, and where its numbers begin."""
+    try:
+        with safe_open(name, framework="numpy"):
+            pass  # opening it validates the header: types, shapes, places without gaps, size of the file
+    except SafetensorError as error:
+        raise ValueError(f"{name} is damaged or no safetensors file: {error}") from None
+    content = map_file(name)
+    data = 8 + int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(content[8:data])
+    return header, content, data
 
 
 def _place(content: FileContent, data: int, entry: dict[str, Any]) -> StoredTensor:
