@@ -3,7 +3,8 @@
     python train.py lstm --output models/lstm --dev-words dev.txt --test-words test.txt
 
 Deterministic (one thread, fixed seed) and resumable: run the same command again after an
-interruption and it goes on from the last finished epoch.
+interruption and it goes on from the last finished epoch. `--start-from` a model folder goes on
+from its weights, with a schedule of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from corpus import Pair, Vocabulary, batches, error_rates, read_cmudict, split, vocabulary, without_stress
@@ -136,7 +137,7 @@ def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     cycles = SCHEDULES[args.model]
     if args.epochs:
-        cycles = [Cycle(args.epochs, cycles[0].lr, cycles[0].dropout)]
+        cycles = [Cycle(args.epochs, args.lr or cycles[0].lr, cycles[0].dropout)]
     pairs, dev, _ = split(read_cmudict(), args.dev_words, args.test_words)
     vocab = vocabulary(pairs)
     config = {
@@ -151,6 +152,9 @@ def train(args: argparse.Namespace) -> None:
     }
     dev_words = sorted(w for w in dev if set(w) <= set(vocab.source))
     model = build(config, cycles[0].dropout)
+    if args.start_from:
+        weights = load_file(args.start_from / "model.safetensors")
+        model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     ema = build(config, 0.0)
     ema.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
@@ -213,7 +217,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for the model and its checkpoint")
     parser.add_argument("--dev-words", type=Path, help="word list to choose the best epoch on, left out of training")
     parser.add_argument("--test-words", type=Path, help="word list left out of training")
-    parser.add_argument("--epochs", type=int, help="instead of the model's own schedule")
+    parser.add_argument("--epochs", type=int, help="one cycle of so many, instead of the model's own schedule")
+    parser.add_argument("--lr", type=float, help="highest learning rate of that cycle (default: the schedule's first)")
+    parser.add_argument("--start-from", type=Path, help="model folder whose weights come first, instead of random ones")
     parser.add_argument(
         "--precision",
         choices=("bfloat16", "float32"),

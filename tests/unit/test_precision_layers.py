@@ -7,7 +7,8 @@ import pytest
 
 import fastseq
 from fastseq import nn
-from fastseq.reference.quantize import is_narrow, round_to_bfloat16
+from fastseq._layout import is_narrow
+from fastseq.reference.quantize import round_to_bfloat16
 
 TYPES = ["bfloat16", "int8"]
 

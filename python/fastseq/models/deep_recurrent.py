@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
+from fastseq._layout import MULTIPLICATIVE, TRANSITION_GATES
 from fastseq.models.config import Seq2SeqConfig
-from fastseq.reference.models.transition import GATES, MULTIPLICATIVE
 
 __all__ = ["DeepRecurrentSeq2SeqConfig"]
 
@@ -157,7 +157,7 @@ class DeepRecurrentSeq2SeqConfig(Seq2SeqConfig):
         return shapes
 
     def _cell(self, name: str, kind: TransitionKind, input_size: int) -> _Shapes:
-        hidden, rows = self.hidden_size, GATES[kind] * self.hidden_size
+        hidden, rows = self.hidden_size, TRANSITION_GATES[kind] * self.hidden_size
         weights = {"ih": (rows, input_size), "hh": (rows, hidden)}
         vectors = {f"bias_{end}": rows for end in weights}
         if input_size == 0:

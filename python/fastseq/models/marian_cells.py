@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseq._layout import MULTIPLICATIVE, TRANSITION_GATES
 from fastseq.models.deep_recurrent import DeepRecurrentSeq2SeqConfig, TransitionKind
 from fastseq.models.marian_arrays import MarianArrays
-from fastseq.reference.models.transition import GATES, MULTIPLICATIVE
 
 __all__ = ["CELLS", "take_cell"]
 
@@ -61,7 +61,7 @@ def take_cell(
     if kind == "gru_nematus":
         found |= cell.nematus_norms(bias, bool(input_size), final, in_encoder)
     else:
-        if final and GATES[kind] == 3:
+        if final and TRANSITION_GATES[kind] == 3:
             found["bias_hh"][2 * hidden :], bias[2 * hidden :] = bias[2 * hidden :], 0.0
         if config.layer_norm:
             norms = {"hh": "gamma2"} | ({"ih": "gamma1"} if input_size else {})
@@ -84,7 +84,7 @@ class _Cell:
 
     def gates(self, letter: str, rows: int) -> _Array:
         """A matrix (rows, G H) of all gates as ours (G H, rows): of a GRU two there, r z and the candidate."""
-        count = GATES[self.kind]
+        count = TRANSITION_GATES[self.kind]
         if count == 3:
             parts = [self._take(f"{letter}{x}", rows, n * self.hidden) for x, n in (("", 2), ("x", 1))]
             return np.ascontiguousarray(np.concatenate(parts, axis=1).T)
@@ -93,8 +93,8 @@ class _Cell:
     def scale(self, name: str) -> _Array:
         """The vector of a layer norm over all gates."""
         # Marian makes those of a tanh cell three times as long as it reads.
-        length = 3 if self.kind == "rnn_tanh" else GATES[self.kind]
-        return self._ordered(self._take(name, 1, length * self.hidden)[0, : GATES[self.kind] * self.hidden])
+        length = 3 if self.kind == "rnn_tanh" else TRANSITION_GATES[self.kind]
+        return self._ordered(self._take(name, 1, length * self.hidden)[0, : TRANSITION_GATES[self.kind] * self.hidden])
 
     def nematus_norms(self, bias: _Array, has_input: bool, final: bool, in_encoder: bool) -> dict[str, _Array]:
         """The norms of a "gru-nematus" cell, and its biases (3 H), which are inside a norm or behind it."""
@@ -119,7 +119,7 @@ class _Cell:
 
     def _ordered(self, rows: _Array) -> _Array:
         """Rows (G H, ...) with the gates of an LSTM in our order."""
-        if GATES[self.kind] != 4:
+        if TRANSITION_GATES[self.kind] != 4:
             return np.ascontiguousarray(rows)
         f, i, c, o = np.split(rows, 4)
         return np.concatenate((i, f, c, o))

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseq._layout import WEIGHT_KINDS
 from fastseq.models.named_tensors import NamedTensors
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
-from fastseq.reference.recurrent import WEIGHT_KINDS
 from fastseq.text import Vocabulary
 from fastseq.weights.checkpoint import Checkpoint
 from fastseq.weights.stored import read_floats

@@ -8,7 +8,6 @@ exact, and packed again.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -101,6 +100,8 @@ def save_packed(
 
 
 def _copy_texts(source: Path, folder: Path) -> None:
+    import shutil  # with all its archives, only to save a model
+
     for path in source.iterdir():
         if path.is_file() and path.suffix in _TEXT_SUFFIXES and path.name not in WEIGHT_FILES:
             shutil.copyfile(path, folder / path.name)

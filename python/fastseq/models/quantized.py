@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq.reference.quantize import is_narrow, quantize_rows
+from fastseq import _backend
+from fastseq._layout import is_narrow
 from fastseq.weights import StoredTensor, read_floats
 
 __all__ = ["SCALES", "QuantizedTensor", "quantize_tensors", "read_quantized"]
@@ -40,9 +41,10 @@ def quantize_tensors(tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, ND
     (1,)
     """
     stored: dict[str, NDArray[Any]] = {}
+    functions = _backend.active()
     for name, tensor in tensors.items():
         if is_narrow(name, tensor.shape):
-            stored[name], stored[name + SCALES] = quantize_rows(tensor)
+            stored[name], stored[name + SCALES] = functions.quantize_rows(tensor)
         else:
             stored[name] = tensor
     return stored

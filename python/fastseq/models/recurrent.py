@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from fastseq._layout import CELL_GATES
 from fastseq.models.config import Seq2SeqConfig
 
 __all__ = ["RecurrentSeq2SeqConfig"]
-
-_GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +127,7 @@ class RecurrentSeq2SeqConfig(Seq2SeqConfig):
         return shapes
 
     def _layer_shapes(self, name: str, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
-        rows = _GATES[self.cell] * hidden_size
+        rows = CELL_GATES[self.cell] * hidden_size
         return {
             name.format("weight_ih"): (rows, input_size),
             name.format("weight_hh"): (rows, hidden_size),

@@ -10,15 +10,13 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 
 from fastseq import _backend
+from fastseq._layout import CELL_GATES, WEIGHT_KINDS
 from fastseq.models.base import PlacedModel, place
 from fastseq.models.config import ModelConfig
 from fastseq.models.ragged import Floats, Ids, Offsets
-from fastseq.reference.recurrent import WEIGHT_KINDS
 from fastseq.text import WordTokenizer
 
 __all__ = ["RecurrentStack", "RecurrentStackConfig", "RecurrentTextModel"]
-
-_GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +51,7 @@ class RecurrentStackConfig(ModelConfig):
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every tensor that the model must have, by name."""
         shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (self.vocab_size, self.embedding_size)}
-        rows = _GATES[self.cell] * self.hidden_size
+        rows = CELL_GATES[self.cell] * self.hidden_size
         for layer in range(self.num_layers):
             width = self.memory_size if layer else self.embedding_size
             for direction in self.directions:

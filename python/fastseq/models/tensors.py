@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fastseq._layout import is_narrow
 from fastseq.models.bound import ShapedConfig
-from fastseq.reference.quantize import is_narrow
 
 __all__ = ["check_tensors"]
 

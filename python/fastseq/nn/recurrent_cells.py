@@ -8,8 +8,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from fastseq._checks import Floats, choice, expect_rank, expect_shape, floats, integer, pair
+from fastseq._layout import WEIGHT_KINDS
 from fastseq.nn.module import Module, Seed, expect_torch, uniform
-from fastseq.nn.recurrent_input import WEIGHT_KINDS
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 

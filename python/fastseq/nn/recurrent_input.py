@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 from fastseq import _checks
 from fastseq._checks import Floats, Ints, expect_rank, floats, optional_floats
 
-__all__ = ["WEIGHT_KINDS", "Batch", "read_input"]
-
-# Of one direction of a layer, as PyTorch names and orders them. The reference has the same names: layers that compute
-# elsewhere do without importing it.
-WEIGHT_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+__all__ = ["Batch", "read_input"]
 
 
 @dataclass

@@ -11,9 +11,10 @@ import numpy as np
 from fastseq import _checks
 from fastseq._backend import active_name, default_name
 from fastseq._checks import Floats, Ints, integer, number
+from fastseq._layout import WEIGHT_KINDS
 from fastseq.nn.gates import Activation, parse_activations
 from fastseq.nn.module import Module, Seed, compute_type_argument, expect_torch, uniform
-from fastseq.nn.recurrent_input import WEIGHT_KINDS, read_input
+from fastseq.nn.recurrent_input import read_input
 
 __all__ = ["RecurrentLayer", "limit", "norm_shapes"]
 

@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseq._layout import is_narrow
+
 Array: TypeAlias = NDArray[Any]
 
 __all__ = ["QuantizedWeight", "narrow", "narrow_tensors", "quantize_rows", "round_to_bfloat16", "widen"]
 
-# Parts of the names of matrices that are no weights of dense or recurrent layers.
-_TABLES = ("embedding.", "positions.", "token_types.", "relative_bias.", ".score.")
 _SMALLEST = np.float32(2.0**-120)  # 127 / _SMALLEST is still finite
 
 
@@ -94,11 +94,6 @@ def narrow_tensors(tensors: dict[str, Any], compute_type: str) -> dict[str, Any]
         name: narrow(tensor, compute_type) if is_narrow(name, tensor.shape) else tensor
         for name, tensor in (tensors | pairs).items()
     }
-
-
-def is_narrow(name: str, shape: tuple[int, ...]) -> bool:
-    """Whether a tensor is the weight of a dense or recurrent layer: a matrix, but no table or vector of scores."""
-    return len(shape) == 2 and not any(part in name for part in _TABLES)
 
 
 def round_to_bfloat16(weight: Array) -> Array:

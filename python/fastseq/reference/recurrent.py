@@ -14,10 +14,9 @@ from fastseq.reference.quantize import narrow
 
 Array: TypeAlias = NDArray[Any]
 # Of one direction of a layer, (G H, I), (G H, H), (G H,), (G H,), G gates; as PyTorch names and orders them.
-WEIGHT_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 Weights: TypeAlias = "tuple[Array, Array, Array | None, Array | None]"
 
-__all__ = ["WEIGHT_KINDS", "RaggedSteps", "Recurrent", "gru_cell", "lstm_cell", "rnn_cell"]
+__all__ = ["RaggedSteps", "Recurrent", "gru_cell", "lstm_cell", "rnn_cell"]
 
 
 def rnn_cell(

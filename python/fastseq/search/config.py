@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import secrets
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -264,7 +264,7 @@ class GenerationConfig:
             )
         sources = encoder_input_ids if needs_source else None
         inputs = resolve_inputs(prompt, prefix, sources, prefix_allowed_tokens_fn, logits_processor)
-        seed = (secrets.randbits(64),) if self.seed is None and self.do_sample else self.seed
+        seed = (int.from_bytes(os.urandom(8), "little"),) if self.seed is None and self.do_sample else self.seed
         unused = {name: () for name in _LISTS if options[name] is None}
         return (
             options

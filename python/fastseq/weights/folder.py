@@ -13,16 +13,23 @@ from numpy.typing import NDArray
 
 from fastseq.weights.safetensors import open_safetensors
 from fastseq.weights.stored import StoredTensor, read_all
-from fastseq.weights.torch_file import open_torch
 
 __all__ = ["WEIGHT_FILES", "find_weights", "open_weights", "read_weights"]
 
 _Open = Callable[[Path], dict[str, StoredTensor]]
+
+
+def _open_torch(path: Path) -> dict[str, StoredTensor]:
+    from fastseq.weights.torch_file import open_torch  # with its unpickler, which safetensors do without
+
+    return open_torch(path)
+
+
 _READERS: dict[str, _Open] = {
     "model.safetensors": open_safetensors,
     "model.safetensors.index.json": open_safetensors,
-    "pytorch_model.bin": open_torch,
-    "pytorch_model.bin.index.json": open_torch,
+    "pytorch_model.bin": _open_torch,
+    "pytorch_model.bin.index.json": _open_torch,
 }
 WEIGHT_FILES = tuple(_READERS)
 _MOST_NAMED = 20

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from fastseq._layout import WEIGHT_KINDS
 from fastseq.reference.attention import multiplicative_attention
 from fastseq.reference.linear import embedding, linear
 from fastseq.reference.models.seq2seq import Array, RecurrentDecoding
-from fastseq.reference.recurrent import WEIGHT_KINDS, Recurrent, gru_cell, lstm_cell, rnn_cell
+from fastseq.reference.recurrent import Recurrent, gru_cell, lstm_cell, rnn_cell
 
 __all__ = ["RecurrentSeq2Seq"]
 

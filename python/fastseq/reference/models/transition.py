@@ -6,23 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from fastseq._layout import MULTIPLICATIVE, TRANSITION_GATES
 from fastseq.reference.activations import relu, sigmoid
 from fastseq.reference.linear import linear
 from fastseq.reference.models.seq2seq import Array
 from fastseq.reference.norm import layer_norm
 
-__all__ = ["GATES", "MULTIPLICATIVE", "NORM_EPS", "TransitionCell", "normed_linear"]
+__all__ = ["NORM_EPS", "TransitionCell", "normed_linear"]
 
-GATES = {
-    "rnn_tanh": 1,
-    "rnn_relu": 1,
-    "gru": 3,
-    "gru_nematus": 3,
-    "multiplicative_gru": 3,
-    "lstm": 4,
-    "multiplicative_lstm": 4,
-}
-MULTIPLICATIVE = ("multiplicative_lstm", "multiplicative_gru")
 # Marian's, `src/graph/expression_operators.h` and `src/common/definitions.h`.
 NORM_EPS, _NEMATUS_NORM_EPS = 1e-9, 1e-5
 
@@ -56,7 +47,7 @@ class TransitionCell:
     Parameters
     ----------
     kind : str
-        A key of `GATES`.
+        A key of `TRANSITION_GATES`.
     tensors : dict of arrays
         By their names in the cell: weight_ih if it reads input, weight_hh, bias_ih, bias_hh; with layer norms norm_ih,
         norm_hh; of "gru_nematus" offset_ih, offset_hh; of multiplicative cells weight_mx, weight_mh, offset_mx,
@@ -66,7 +57,7 @@ class TransitionCell:
     def __init__(self, kind: str, tensors: dict[str, Any]) -> None:
         self.kind = kind
         self.tensors = tensors
-        self.hidden_size = len(tensors["bias_hh"]) // GATES[kind]
+        self.hidden_size = len(tensors["bias_hh"]) // TRANSITION_GATES[kind]
 
     def _product(self, end: str, x: Array) -> Array:
         weight, offset, norm, bias = (self.tensors.get(f"{k}_{end}") for k in ("weight", "offset", "norm", "bias"))
@@ -83,9 +74,9 @@ class TransitionCell:
         if x is not None and self.kind in MULTIPLICATIVE:  # m = (W_mx x) (W_mh h) stands for h
             h = self._product("mx", x) * self._product("mh", h)
         sums = self._product("hh", h)
-        if GATES[self.kind] == 1:
+        if TRANSITION_GATES[self.kind] == 1:
             return (relu if self.kind == "rnn_relu" else np.tanh)(gates + sums), c
-        if GATES[self.kind] == 3:  # r z n
+        if TRANSITION_GATES[self.kind] == 3:  # r z n
             (x_r, x_z, x_n), (s_r, s_z, s_n) = np.split(gates, 3, axis=1), np.split(sums, 3, axis=1)
             z, n = sigmoid(x_z + s_z), np.tanh(x_n + sigmoid(x_r + s_r) * s_n)
             return n + z * (h - n), c
