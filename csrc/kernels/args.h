@@ -122,12 +122,14 @@ struct AttentionArgs {
 
 constexpr int64_t kAttentionBlock = 256;  // keys taken together; blocks start at multiples of it
 
-/// Keys and values repacked, and the outputs of one tile of at most eight queries. It grows with the keys and not
-/// with queries times keys.
+constexpr int64_t kAttentionQueries = 128;  // most queries that pass over a block of keys while it is in cache
+
+/// Keys and values repacked, and the outputs of the queries that go together. It grows with the keys and not with
+/// queries times keys.
 constexpr int64_t attention_scratch_size(int64_t keys, int64_t head_size, int64_t value_size) {
   const int64_t rows = (keys + kAttentionBlock - 1) / kAttentionBlock * kAttentionBlock;
   const int64_t value_width = (value_size + 15) / 16 * 16;
-  return rows * (head_size + value_width) + 8 * value_width;
+  return rows * (head_size + value_width) + kAttentionQueries * value_width;
 }
 
 /// Attention of one query row, all heads, with `count` cached keys and values.

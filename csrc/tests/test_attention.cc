@@ -186,6 +186,28 @@ TEST(attention_with_masks_and_causality) {
   }
 }
 
+TEST(attention_of_several_groups_of_queries_over_several_blocks_of_keys) {
+  for (const Mask mask : {Mask::kNone, Mask::kAdd}) {
+    for (const bool causal : {false, true}) {
+      Case c(2 * kAttentionQueries + 9, 2 * kAttentionBlock + 70, 12, 9);
+      if (mask != Mask::kNone) c.masked(mask, false);
+      c.causal = causal;
+      for (const int64_t offset : {-130, 0, 400}) {
+        c.offset = offset;
+        if (causal || offset == 0) check(c);
+      }
+      for_each_isa([&](const KernelTable& table) {
+        const Floats together = run(table, c);
+        for (const int64_t begin : {int64_t{0}, int64_t{1}, kAttentionQueries - 2}) {
+          const int64_t end = begin + kAttentionQueries + 7;
+          const Floats part(together.begin() + begin * 9, together.begin() + end * 9);
+          CHECK_OK(difference(run(table, c, begin, end), part, table.isa));
+        }
+      });
+    }
+  }
+}
+
 TEST(the_result_of_a_query_does_not_depend_on_the_others) {
   Case c(23, 150, 32, 40);
   c.masked(Mask::kAdd, false);
