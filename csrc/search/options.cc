@@ -90,9 +90,12 @@ void check_search(const SearchOptions& options) {
   for (const auto& alternatives : options.force_words_ids) {
     require(!alternatives.empty(), "force_words_ids", 0, "at least one alternative each, not");
     for (const auto& tokens : alternatives) {
-      const bool ends = std::any_of(tokens.begin(), tokens.end(), [&](int32_t token) { return options.is_eos(token); });
-      require(!tokens.empty() && !ends, "force_words_ids", tokens.size(),
-              "phrases without end tokens, not one of length");
+      require(!tokens.empty(), "force_words_ids", 0, "phrases of at least one token, not of");
+      const auto end = std::find_if(tokens.begin(), tokens.end(), [&](int32_t token) { return options.is_eos(token); });
+      if (end != tokens.end()) {
+        throw std::invalid_argument("force_words_ids has the end token " + std::to_string(*end) +
+                                    "; expected phrases of other tokens");
+      }
     }
   }
 }

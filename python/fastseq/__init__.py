@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastseq import functional, nn, reference, search
+    from fastseq import functional, nn, reference, search, weights
     from fastseq._backend import get_num_threads, set_num_threads, show_config, use_backend
     from fastseq.models import Ensemble, load_model, save_model
     from fastseq.models.verify import verify
@@ -45,9 +45,10 @@ __all__ = [
     "stream_search",
     "use_backend",
     "verify",
+    "weights",
 ]
 
-_MODULES = {"functional", "nn", "reference", "search"}
+_MODULES = {"functional", "nn", "reference", "search", "weights"}
 _ORIGIN = {
     "Generation": "fastseq.search",
     "GenerationConfig": "fastseq.search",

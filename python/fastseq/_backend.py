@@ -21,6 +21,7 @@ __all__ = [
     "get",
     "get_num_threads",
     "has_native",
+    "of_model",
     "set_num_threads",
     "show_config",
     "use_backend",
@@ -84,6 +85,21 @@ def get(name: str) -> ModuleType:
 def active() -> ModuleType:
     """The module whose functions and classes compute: `fastseq._core` or `fastseq.reference`."""
     return get(active_name())
+
+
+def of_model(name: str | None) -> str:
+    """The backend that a model is to run on, the active one for None; wrong settings of the environment are said here.
+
+    Raises
+    ------
+    ValueError, ImportError
+        As `get`, and if FASTSEQ_NUM_THREADS or FASTSEQ_ISA is wrong.
+    """
+    name = active_name() if name is None else name
+    module = get(name)
+    if name == "native":
+        module.config()
+    return name
 
 
 @contextmanager

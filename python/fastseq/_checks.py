@@ -45,11 +45,11 @@ _FLOAT32 = np.dtype(np.float32)
 
 def _array(where: str, name: str, value: Any) -> NDArray[Any]:
     """Anything with the buffer or array protocol, a torch CPU tensor or nested lists, without a copy if possible."""
-    if hasattr(value, "detach"):  # a torch tensor: its values without their history
-        value = value.detach()
-        if str(value.dtype) == "torch.bfloat16":  # NumPy has no such type
-            value = value.float()
     try:
+        if hasattr(value, "detach"):  # a torch tensor: its values without their history
+            value = value.detach()
+            if str(value.dtype) == "torch.bfloat16":  # NumPy has no such type
+                value = value.float()
         return np.asarray(value)
     except TypeError as error:
         raise TypeError(f"{where}: {name} cannot be read as an array: {error}") from error
@@ -181,13 +181,17 @@ def integer(where: str, name: str, value: Any, minimum: int, maximum: int | None
 def number(where: str, name: str, value: Any, minimum: float = -np.inf, maximum: float = np.inf) -> float:
     """Return a finite real number in a range."""
     try:
+        if isinstance(value, (bool, str, bytes)):
+            raise TypeError
         result = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{where}: {name} is {value!r}; expected a number") from None
+    except OverflowError:
+        result = np.inf
     if not np.isfinite(result) or not minimum <= result <= maximum:
         wanted = "a finite number"
         if minimum > -np.inf:
-            wanted = f"at least {minimum:g}" if maximum == np.inf else f"{minimum:g} to {maximum:g}"
+            wanted = f"at least {minimum:g} and finite" if maximum == np.inf else f"{minimum:g} to {maximum:g}"
         raise ValueError(f"{where}: {name} is {result:g}; expected {wanted}")
     return result
 

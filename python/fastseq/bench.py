@@ -202,7 +202,7 @@ def main(argv: list[str] | None = None) -> int:
     if os.environ.get("FASTSEQ_BENCH_CHILD") != "1":
         # NumPy's BLAS takes its number of threads from the environment, once, when it is loaded.
         limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), str(args.threads))
-        child = [sys.executable, "-m", "fastseq.bench", *given]
+        child = [sys.executable, "-m", "fastseq", "bench", *given]
         return subprocess.run(child, env=os.environ | limits | {"FASTSEQ_BENCH_CHILD": "1"}, check=False).returncode
     _backend.set_num_threads(args.threads)
     results = (measure(case, args.seconds) for case in cases())
@@ -212,7 +212,3 @@ def main(argv: list[str] | None = None) -> int:
         for line in _table(results):
             print(line, flush=True)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

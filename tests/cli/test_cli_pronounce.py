@@ -155,7 +155,7 @@ def test_interruption_ends_quietly() -> None:
     [
         (["pronounce", "--nbest", "0", "cat"], "0 is not at least 1"),
         (["pronounce", "--nbest", "4", "--num-beams", "2", "cat"], "--nbest 4 needs --num-beams of at least 4"),
-        (["pronounce", "--num-beams", "x", "cat"], "invalid"),
+        (["pronounce", "--num-beams", "x", "cat"], "argument --num-beams: 'x' is no whole number"),
         (["pronounce", "--format", "sampa", "cat"], "invalid choice: 'sampa'"),
         (["pronounce", "--file", "x", "cat"], "give words or --file, not both"),
         (["pronounce", "--attention", "x.png"], "--attention needs one word"),

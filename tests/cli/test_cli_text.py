@@ -163,6 +163,10 @@ def test_search(models: dict[str, str], lines: Path, tmp_path: Path, capsys: pyt
         assert rows[3][:2] == ["1.0000", "5"]
         assert rows[0][2] == SENTENCES[1]
         assert output.err == ""
+    pages = tmp_path / "pages.txt"  # only a line feed ends a line
+    pages.write_text(f"\ufeff{SENTENCES[0]}\f{SENTENCES[8]}\n\n{SENTENCES[1]}\r\n", encoding="utf-8")
+    assert main([*arguments[:3], str(pages), SENTENCES[1], "--top-k", "1"]) == 0
+    assert capsys.readouterr().out == f"1.0000\t3\t{SENTENCES[1]}\n"
     assert main([*arguments[:-1], __file__, "numbers", "--json"]) == 0
     output = capsys.readouterr()
     assert "is of another corpus or model; it is made anew" in output.err

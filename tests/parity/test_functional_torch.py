@@ -115,8 +115,9 @@ def test_scaled_dot_product_attention(lead, mask):
     assert_as_torch(actual, torch_functional.scaled_dot_product_attention, query, key, value, **options)
 
 
-def test_scaled_dot_product_attention_shares_key_heads_and_takes_a_scale():
-    query, key, value = randn(8, (2, 6, 5, 8), (2, 2, 7, 8), (2, 2, 7, 8))
+@pytest.mark.parametrize("lead", [(), (2,), (3, 2)])
+def test_scaled_dot_product_attention_shares_key_heads_and_takes_a_scale(lead):
+    query, key, value = randn(8, (*lead, 6, 5, 8), (*lead, 2, 7, 8), (*lead, 2, 7, 8))
     options = {"scale": 0.3, "enable_gqa": True}
     actual = functional.scaled_dot_product_attention(query, key, value, **options)
     assert_as_torch(actual, torch_functional.scaled_dot_product_attention, query, key, value, **options)

@@ -195,6 +195,14 @@ def test_transformer_stacks():
     assert_as_torch(nn.TransformerDecoder.from_torch(decoder)(target, source), decoder, target, source)
 
 
+def test_the_layers_of_a_stack_may_differ():
+    torch.manual_seed(3)
+    stack = torch.nn.TransformerEncoder(torch.nn.TransformerEncoderLayer(8, 2, 9), 2, enable_nested_tensor=False)
+    stack.layers[1] = torch.nn.TransformerEncoderLayer(8, 4, 5, activation="gelu", norm_first=True)
+    (source,) = randn(9, (3, 2, 8))
+    assert_as_torch(nn.TransformerEncoder.from_torch(stack.eval())(source), stack, source)
+
+
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU", "Linear", "MultiheadAttention", "TransformerEncoderLayer"])
 def test_new_layers_are_initialised_with_the_names_shapes_and_ranges_of_torch(name):
     args = {"Linear": (20, 12), "MultiheadAttention": (24, 4), "TransformerEncoderLayer": (24, 4)}.get(

@@ -59,6 +59,7 @@ VALUE_ERRORS = {
     "layer_norm: weight has shape (3,); expected normalized_shape = (4,)": lambda: F.layer_norm(x, 4, zeros(3)),
     "layer_norm: eps is -1; expected at least 0": lambda: F.layer_norm(x, 4, eps=-1),
     "rms_norm: eps is nan; expected at least 0": lambda: F.rms_norm(x, 4, eps=np.nan),
+    "layer_norm: eps is inf; expected at least 0 and finite": lambda: F.layer_norm(x, 4, eps=10**400),
     "softmax: dim is 2; expected -2 to 1": lambda: F.softmax(x, 2),
     "log_softmax: input has shape (); expected at least one dimension": lambda: F.log_softmax(1.0),
     "log_softmax_topk: k is 5; expected 0 to 4": lambda: F.log_softmax_topk(x, 5),
@@ -157,6 +158,10 @@ TYPE_ERRORS = {
     "lstm_cell: hx is ndarray; expected a pair (h0, c0)": lambda: F.lstm_cell(x, h, x, x),
     "embedding: input has dtype float64; expected integers": lambda: F.embedding([1.0], x),
     "layer_norm: normalized_shape is 4.0; expected a whole number": lambda: F.layer_norm(x, 4.0),
+    "layer_norm: eps is '1'; expected a number": lambda: F.layer_norm(x, 4, eps="1"),
+    "RNN: dropout is True; expected a number": lambda: nn.RNN(4, 5, dropout=True),
+    "RNN: nonlinearity is 3; expected a name": lambda: nn.RNN(4, 5, nonlinearity=3),
+    "LSTM.load_state_dict: state is list; expected a mapping of names to arrays": lambda: LSTM.load_state_dict([x]),
     "log_softmax_topk: k is True; expected a whole number": lambda: F.log_softmax_topk(x, True),
     "scaled_dot_product_attention: attn_mask has dtype int64; expected booleans or floating-point numbers": (
         lambda: F.scaled_dot_product_attention(q, k, v, np.ones((6, 7), np.int64))
@@ -230,10 +235,35 @@ def test_copies_and_pickles_compute_the_same(layer):
     tokens = np.ones((3, 2, 4), np.float32)
     args = (tokens,) if isinstance(layer, nn.GRU) else (tokens, tokens)
     expected = layer(*args)
-    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+    for twin in (copy.copy(layer), copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         for ours, wanted in zip(twin(*args), expected, strict=True):
             assert np.array_equal(ours, wanted)
         assert all(not value.flags.writeable for value in twin.state_dict().values())
+
+
+def test_the_copy_of_a_layer_has_parameters_of_its_own():
+    layer = nn.Linear(4, 2, seed=0)
+    before = layer.weight, layer(x)
+    twin = copy.copy(layer)
+    twin.load_state_dict({"weight": zeros(2, 4), "bias": zeros(2)})
+    assert not twin(x).any()
+    assert layer.weight is before[0]
+    assert np.array_equal(layer(x), before[1])
+
+
+def test_what_is_infinite_or_not_a_number_is_computed_without_a_warning():
+    wild = np.array([[np.inf, 1, 2, 3], [3e38, 3e38, -3e38, 1], [np.nan, 1, 2, -np.inf]], np.float32)[None]
+    for compute_type in ("float32", "bfloat16", "int8"):
+        output = F.linear(wild, wild[0], compute_type=compute_type)
+        assert not np.isfinite(output[0, 0, 0])
+        for layer in (nn.RNN, nn.LSTM, nn.GRU):
+            layer(4, 5, compute_type=compute_type, seed=0)(wild)
+    assert np.isnan(F.scaled_dot_product_attention(wild, wild, wild)).any()
+    F.additive_attention(wild, wild, wild, zeros(2, 4), zeros(2, 4), zeros(2))
+    F.multiplicative_attention(wild, wild, wild)
+    cells = nn.RNNCell(4, 5, seed=0), nn.LSTMCell(4, 5, seed=0), nn.GRUCell(4, 5, seed=0)
+    assert all(np.isnan(cell(wild[0])[-1]).any() for cell in cells)
+    nn.MultiheadAttention(4, 2)(wild, wild, wild, attn_mask=[[-np.inf]], key_padding_mask=np.full((3, 1), np.inf))
 
 
 def test_empty_arguments_have_empty_results():

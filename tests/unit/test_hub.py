@@ -76,7 +76,7 @@ def test_offline_and_not_in_the_cache(cache: Path) -> None:
         model_folder("owner/other")
 
 
-@pytest.mark.parametrize("failure", ["network", "missing", None])
+@pytest.mark.parametrize("failure", ["network", "http", "missing", None])
 def test_online(failure: str | None, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the hub's two calls replaced: no test goes to the network."""
     hub = pytest.importorskip("huggingface_hub")
@@ -87,6 +87,8 @@ def test_online(failure: str | None, cache: Path, monkeypatch: pytest.MonkeyPatc
     def listed(name: str, revision: str | None = None) -> list[str]:
         if failure == "network":
             raise ConnectionError("no route to host")
+        if failure == "http":
+            raise hub.errors.HfHubHTTPError.__mro__[1]("no such host")
         if failure == "missing":
             error = hub.errors.RepositoryNotFoundError.__new__(hub.errors.RepositoryNotFoundError)
             raise error
@@ -109,5 +111,5 @@ def test_online(failure: str | None, cache: Path, monkeypatch: pytest.MonkeyPatc
         assert asked["allow_patterns"] == ["config.json", "model.safetensors"]
         assert asked["tqdm_class"](total=1, disable=None).disable is True  # standard error is no terminal here
     else:
-        with pytest.raises(FileNotFoundError, match=r"the hub cannot be reached \(ConnectionError\)"):
+        with pytest.raises(FileNotFoundError, match=r"the hub cannot be reached \((ConnectionError|HTTPError)\)"):
             model_folder("owner/other")

@@ -94,6 +94,18 @@ WEIGHTS = {
         (node(a=1, clip=0.5, b=2), {}, "from_onnx: LSTM: attribute 'a' is not known; attribute 'b' is not known"),
         (node("GRU", input_forget=1), {}, "from_onnx: GRU: attribute 'input_forget' is not known"),
         (node(activations=[b"Sigmoid", b"Tanh", b"Cos"]), {}, r"activations\[2\] is 'Cos', which is not known"),
+        (
+            node(clip=b"x", layout=1.0),
+            {},
+            r"'clip' is of type 3; expected 1 \(f\); .*'layout' is of type 1; expected 2",
+        ),
+        (node(activations=[0.5]), {}, r"attribute 'activations' is of type 6; expected 8 \(strings\)"),
+        (node(activations=[b"\xff", b"Tanh", b"Tanh"]), {}, r"activations\[0\] is '\ufffd', which is not known"),
+        (
+            node(activations=[b"Elu"] * 3, activation_alpha=[np.nan]),
+            {},
+            "LSTM: activation_alpha is nan; expected a f",
+        ),
         (node(activations=[b"Tanh"]), {}, "activations has 1 items; expected 3"),
         (node(activation_alpha=[0.5]), {}, "activation_alpha has 1 items more than the activations take"),
         (node(direction=b"sideways"), {}, "direction is 'sideways'; expected 'forward' or 'reverse' or"),

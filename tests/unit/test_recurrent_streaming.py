@@ -98,6 +98,18 @@ def test_the_short_way_of_one_step_gives_what_the_long_way_gives(backend, name, 
 
 
 @pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("dtype", ["i8", "u1", "f2", "f8", ">f4"])
+def test_a_step_is_computed_in_float32_whatever_its_input_is(dtype):
+    layer = nn.LSTM(13, 21, seed=0)
+    x = (10 * random(1, 1, 13)).round().clip(0, 9)
+    wanted = layer(x)[0]
+    for _ in range(2):
+        output = layer(x.astype(dtype))[0]
+        assert output.dtype == np.float32
+        assert np.allclose(output, wanted, rtol=1e-6)  # of BLAS, which may add in another order for another shape
+
+
+@pytest.mark.usefixtures("backend")
 def test_wrong_steps_are_refused_with_the_messages_of_the_long_way():
     lstm, gru = nn.LSTM(13, 21, seed=0), nn.GRU(13, 21, seed=0)
     x, h = random(1, 1, 13), random(1, 1, 21)

@@ -18,7 +18,7 @@ CONTRADICTIONS = [
     ({"num_return_sequences": 3}, "num_return_sequences is 3; expected at most num_beams = 2"),
     ({"force_words_ids": [[2, 3, 4, 2]], "max_length": 4}, r"force_words_ids\[0\] has 4 tokens; max_length leaves"),
     ({"force_words_ids": [[2, 3]], "suppress_tokens": [3]}, r"force_words_ids\[0\] has tokens that suppress_tokens"),
-    ({"force_words_ids": [[2, EOS]]}, "force_words_ids"),
+    ({"force_words_ids": [[2, EOS]]}, "force_words_ids .*; expected phrases of .*other tokens"),
     ({"forced_bos_token_id": 3, "suppress_tokens": [3]}, "forced_bos_token_id is 3, which suppress_tokens forbids"),
     ({"forced_eos_token_id": 3, "suppress_tokens": [3]}, "forced_eos_token_id is 3, which suppress_tokens forbids"),
     ({"num_beam_groups": 3}, "num_beam_groups is 3; expected a divisor of num_beams = 2"),
@@ -143,3 +143,9 @@ def test_an_ensemble_says_whose_vocabulary_differs(backend):
     models = [random_model(recurrent_config(**changes), backend) for changes in ({}, {"target_vocab_size": 14})]
     with pytest.raises(ValueError, match=r"models\[1\]"):
         fastseq.Ensemble(models)
+
+
+def test_reorder_is_a_function(backend):
+    model = PrefixModel(V, seed=0)
+    with pytest.raises(TypeError, match=r"reorder is of type int; expected a function \(state, parents\) -> state"):
+        fastseq.beam_search(model.step, model.state(1), batch_size=1, start_id=START, eos_id=EOS, reorder=3)

@@ -221,6 +221,8 @@ def test_plot_draws_every_kept_sequence(backend, tmp_path):
     for name in ("beam.svg", "beam.png"):
         figure = generation.hypotheses.plot(tmp_path / name, labels=["<s>", "</s>", "a$b", "c"], title="beam")
         assert (tmp_path / name).stat().st_size > 1000
+    generation.hypotheses.plot(tmp_path / "again.svg", labels=["<s>", "</s>", "a$b", "c"], title="beam")
+    assert (tmp_path / "again.svg").read_bytes() == (tmp_path / "beam.svg").read_bytes()
     texts = [text.get_text() for text in figure.axes[0].texts]
     kept = sum(len(step.tokens) for step in generation.trace.steps[1:])
     assert sum("\n" in text for text in texts) == kept + len(generation.trace.endings)

@@ -61,12 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         damaged model.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["bench"]:
-        from fastseq import bench
-
-        return bench.main(arguments[1:])
-    args = build_parser().parse_args(arguments)
     try:
+        if arguments[:1] == ["bench"]:
+            from fastseq import bench
+
+            return bench.main(arguments[1:])
+        args = build_parser().parse_args(arguments)
         return int(args.run(args))
     except (OSError, ImportError, ValueError) as error:
         if isinstance(error, BrokenPipeError) or _interrupted(error):
@@ -77,6 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry_point() -> int:
     """Run the command line of this process; interruption and a closed pipe end it without a traceback."""
+    if sys.stderr is None:  # closed by who started this process
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stdout is None:
+        print("fastseq: error: standard output is closed", file=sys.stderr)
+        return 2
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character

@@ -8,10 +8,23 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-__all__ = ["LONGEST_LINE_BYTES", "Progress", "read_byte_lines", "read_chunks"]
+__all__ = ["LONGEST_LINE_BYTES", "Progress", "read_byte_lines", "read_chunks", "standard_input"]
 
 _READ_BYTES = 1 << 16
 LONGEST_LINE_BYTES = 1 << 20
+
+
+def standard_input() -> IO[bytes]:
+    """Return the bytes of the standard input.
+
+    Raises
+    ------
+    ValueError
+        If the process was started without one.
+    """
+    if sys.stdin is None:
+        raise ValueError("standard input is closed")
+    return sys.stdin.buffer
 
 
 def read_chunks(stream: IO[bytes], progress: Progress) -> Iterator[list[str]]:

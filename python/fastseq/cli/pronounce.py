@@ -8,6 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
+from fastseq.cli.lines import standard_input
+from fastseq.cli.stream import positive
+
 if TYPE_CHECKING:
     from fastseq.pipelines.pronounce import Pronouncer, Result
 
@@ -43,13 +46,13 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--model", default="lstm", metavar="lstm|transformer|DIR", help="bundled model or model folder (default: lstm)"
     )
-    parser.add_argument("--num-beams", type=_positive, metavar="N", help="1 is greedy (default: 5, or --nbest)")
-    parser.add_argument("--nbest", type=_positive, metavar="N", default=1, help="pronunciations a word (default: 1)")
+    parser.add_argument("--num-beams", type=positive, metavar="N", help="1 is greedy (default: 5, or --nbest)")
+    parser.add_argument("--nbest", type=positive, metavar="N", default=1, help="pronunciations a word (default: 1)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument(
         "--attention", metavar="OUT.PNG", help="draw where the model looked (one word; needs matplotlib)"
     )
-    parser.add_argument("--threads", type=_positive, metavar="N", help="number of threads")
+    parser.add_argument("--threads", type=positive, metavar="N", help="number of threads")
     parser.add_argument(
         "--compute-type",
         choices=("float32", "bfloat16", "int8"),
@@ -83,17 +86,10 @@ def run(args: argparse.Namespace) -> int:
         with open(args.file, "rb") as file:
             _stream(file, output)
     else:
-        _stream(sys.stdin.buffer, output)
+        _stream(standard_input(), output)
     if args.attention is not None and not output.failed:
         _draw(pronouncer, args)
     return 1 if output.failed else 0
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-    return value
 
 
 def _stream(stream: IO[bytes], output: _Output) -> None:

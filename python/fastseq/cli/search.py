@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastseq.cli.embed import encoder_of
+from fastseq.cli.lines import Progress, read_chunks, standard_input
 from fastseq.cli.stream import add_common, positive, warnings_as_lines
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ def add_to(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Answer all queries; return the exit status."""
     encoder = encoder_of(args)
-    content = Path(args.corpus).read_bytes().decode("utf-8", errors="replace")
-    lines = [(number, line.strip()) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
+    content = Path(args.corpus).read_bytes().decode("utf-8", errors="replace").removeprefix("\ufeff")
+    lines = [(number, line.strip()) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
     if not lines:
         raise ValueError(f"{args.corpus} has no lines to search")
     index = _index(args, encoder, lines)
-    queries = args.query or (line.decode("utf-8", errors="replace").strip() for line in sys.stdin.buffer)
+    queries = args.query or (line.strip() for chunk in read_chunks(standard_input(), Progress(None)) for line in chunk)
     for i, query in enumerate(query for query in queries if query.strip()):
         with warnings_as_lines():
             found = index.search(query, top_k=args.top_k)

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-from fastseq.cli.lines import LONGEST_LINE_BYTES, Progress, read_byte_lines
+from fastseq.cli.lines import LONGEST_LINE_BYTES, Progress, read_byte_lines, standard_input
 
 __all__ = ["LineRunner", "add_common", "add_input", "inputs_of", "pipeline_options", "positive", "warnings_as_lines"]
 
@@ -19,7 +19,10 @@ Result = Any
 
 def positive(text: str) -> int:
     """Return a whole number of at least 1, for `argparse`."""
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not at least 1")
     return value
@@ -66,7 +69,7 @@ def inputs_of(args: argparse.Namespace) -> Iterator[list[bytes | None]]:
         return
     for name in args.file or ["-"]:
         with contextlib.ExitStack() as stack:
-            stream: IO[bytes] = sys.stdin.buffer if name == "-" else stack.enter_context(open(name, "rb"))
+            stream: IO[bytes] = standard_input() if name == "-" else stack.enter_context(open(name, "rb"))
             progress = Progress.of(stream)
             stack.callback(progress.close)
             yield from read_byte_lines(stream, progress)

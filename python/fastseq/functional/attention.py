@@ -100,8 +100,8 @@ def _broadcast(where: str, *leads: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _split(lead: tuple[int, ...]) -> tuple[int, int]:
-    """Leading dimensions as (B, heads): the last are the heads if there are two or more."""
-    return (math.prod(lead[:-1]), lead[-1]) if len(lead) > 1 else (math.prod(lead), 1)
+    """Leading dimensions as (B, heads): the last are the heads."""
+    return math.prod(lead[:-1]), lead[-1] if lead else 1
 
 
 def _as_heads(array: Floats, lead: tuple[int, ...]) -> Floats:

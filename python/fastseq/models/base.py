@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ __all__ = ["VOCABULARY_FILE", "Floats", "Model", "PlacedModel", "place", "split"
 VOCABULARY_FILE = "vocab.json"
 
 Floats: TypeAlias = NDArray[np.float32]
+_Placed = TypeVar("_Placed", bound="PlacedModel")
 
 
 class PlacedModel:
@@ -101,6 +102,18 @@ class PlacedModel:
     def _weights(self) -> dict[str, Any]:
         """Where they lie in memory."""
         raise ValueError(f"a {type(self).__name__} is not saved in this form; keep the file that it came from")
+
+    def __copy__(self: _Placed) -> _Placed:
+        return self  # nothing of it changes
+
+    def __deepcopy__(self: _Placed, memo: dict[int, Any]) -> _Placed:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} cannot be pickled; load it in each process from its folder, which"
+            " save_pretrained can write"
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"

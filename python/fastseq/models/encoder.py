@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastseq.models.base import Floats, Model, split
 from fastseq.models.kinds import EncoderConfig
-from fastseq.models.ragged import Ids, Offsets, check_positions, ragged
+from fastseq.models.ragged import Ids, Offsets, check_positions, in_parts, ragged
 
 __all__ = ["EncoderModel"]
 
@@ -103,8 +103,8 @@ class EncoderModel(Model):
         TypeError, ValueError
             If an id, a type or a length is wrong, or a sequence too long for the model's positions.
         """
-        ids, offsets, types = self._arguments(input_ids, token_type_ids, lengths)
-        return split(self._core.encode(ids, offsets, types), offsets)
+        arguments = self._arguments(input_ids, token_type_ids, lengths)
+        return [row for rows, bounds in _run(self._core.encode, *arguments) for row in split(rows, bounds)]
 
     def logits(self, input_ids: Any, token_type_ids: Any = None, lengths: Any = None) -> list[Floats]:
         """Return the outputs of the head for each sequence.
@@ -128,11 +128,12 @@ class EncoderModel(Model):
         if not self._config.num_labels:
             raise ValueError("this model has no head (its task is feature-extraction); it can only encode")
         ids, offsets, types = self._arguments(input_ids, token_type_ids, lengths)
+        results = _run(self._core.logits, ids, offsets, types)
         if self.task != "text-classification":
-            return split(self._core.logits(ids, offsets, types), offsets)
+            return [row for rows, bounds in results for row in split(rows, bounds)]
         for b in np.flatnonzero(np.diff(offsets) == 0):
             raise ValueError(f"input_ids[{b}] is empty; expected at least one token")
-        return list(self._core.logits(ids, offsets, types))
+        return [row for rows, _ in results for row in rows]
 
     def _arguments(
         self, input_ids: Any, token_type_ids: Any, lengths: Any
@@ -148,3 +149,11 @@ class EncoderModel(Model):
                 f" {np.diff(offsets).tolist()}"
             )
         return ids, offsets, types
+
+
+def _run(
+    function: Callable[..., Floats], ids: Ids, offsets: Offsets, types: NDArray[np.int32] | None
+) -> Iterator[tuple[Floats, Offsets]]:
+    """Yield the results of the core's function for each part of a batch, and the part's offsets."""
+    for part, bounds in in_parts(offsets):
+        yield function(ids[part], bounds, None if types is None else types[part]), bounds

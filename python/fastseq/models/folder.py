@@ -93,6 +93,7 @@ def load_model(path: str | os.PathLike[str], compute_type: str | None = None, ba
     """
     if compute_type is not None:
         _checks.compute_type("load_model", compute_type)
+    backend = _backend.of_model(backend)
     folder = Path(path)
     if (folder / PACKED_FILE).is_file():
         return _load_packed(folder, compute_type, backend)

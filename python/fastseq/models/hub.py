@@ -107,7 +107,7 @@ def _fetch(hub: Any, name: str, revision: str | None) -> Path:
             raise FileNotFoundError(f"no model folder {name!r}, and no such model on the hub") from None
         except errors.RevisionNotFoundError:
             raise FileNotFoundError(f"the hub model {name!r} has no revision {revision!r}") from None
-        except (errors.HfHubHTTPError, OSError, *_network_errors()) as error:
+        except _network_errors(errors) as error:
             reason = f"the hub cannot be reached ({type(error).__name__})"
     try:
         return Path(hub.snapshot_download(name, revision=revision, local_files_only=True))
@@ -153,14 +153,7 @@ def _progress_class(hub: Any) -> Any:
     return Bar
 
 
-def _network_errors() -> tuple[type[Exception], ...]:
-    """The exceptions of the HTTP library that `huggingface_hub` happens to use."""
-    import importlib
-
-    found: list[type[Exception]] = []
-    for module, name in (("httpx", "HTTPError"), ("requests", "RequestException")):
-        try:
-            found.append(getattr(importlib.import_module(module), name))
-        except ImportError:
-            continue
-    return tuple(found)
+def _network_errors(errors: Any) -> tuple[type[Exception], ...]:
+    """OSError, the hub's own exception, and those of the HTTP library that it is derived from."""
+    kinds = errors.HfHubHTTPError.__mro__
+    return OSError, *(kind for kind in kinds if issubclass(kind, Exception) and kind.__module__ != "builtins")

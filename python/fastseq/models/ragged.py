@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -17,11 +17,14 @@ else:
     except ImportError:  # without the extension modules everything still runs, in Python
         from fastseq.models._ragged_fallback import flatten, token_batches
 
-__all__ = ["Floats", "Ids", "Offsets", "check_positions", "ragged", "token_batches"]
+__all__ = ["Floats", "Ids", "Offsets", "check_positions", "in_parts", "ragged", "token_batches"]
 
 Floats: TypeAlias = NDArray[np.float32]
 Ids: TypeAlias = NDArray[np.int32]
 Offsets: TypeAlias = NDArray[np.int64]
+
+# Of one call of an encoder: its memory grows with them, and between calls it can be interrupted.
+_PART_TOKENS = 16_384
 
 
 def ragged(sequences: Any, lengths: Any, vocab_size: int, name: str) -> tuple[Ids, Offsets]:
@@ -65,6 +68,16 @@ def ragged(sequences: Any, lengths: Any, vocab_size: int, name: str) -> tuple[Id
             raise ValueError(f"lengths are given; expected them only with a 2-D array, and {name} is a list")
         sequences = [row[:n] for row, n in zip(sequences, _lengths(lengths, array.shape, name), strict=True)]
     return flatten(sequences, vocab_size, name)
+
+
+def in_parts(offsets: Offsets) -> Iterator[tuple[slice, Offsets]]:
+    """Cut a batch into parts of at most 16,384 tokens, or one longer sequence: their tokens, and offsets among them."""
+    first, count = 0, len(offsets) - 1
+    while first < count:
+        within = int(np.searchsorted(offsets, offsets[first] + _PART_TOKENS, side="right")) - 1
+        last = max(first + 1, within)
+        yield slice(int(offsets[first]), int(offsets[last])), offsets[first : last + 1] - offsets[first]
+        first = last
 
 
 def check_positions(offsets: Offsets, limit: int | None, name: str) -> None:

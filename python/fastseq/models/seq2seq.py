@@ -15,7 +15,7 @@ from fastseq.models.config import Seq2SeqConfig
 from fastseq.models.generation import GenerationDefaults
 from fastseq.models.kinds import EncoderDecoderConfig
 from fastseq.models.options import resolve_options
-from fastseq.models.ragged import Ids, Offsets, check_positions, ragged
+from fastseq.models.ragged import Ids, Offsets, check_positions, in_parts, ragged
 from fastseq.search import Generation, GenerationConfig, Outputs, SearchStream, TargetScores
 from fastseq.search.inputs import of_sentences
 from fastseq.search.stream import OnTokens, run
@@ -195,7 +195,8 @@ class Seq2SeqModel(Model):
             As in `generate`.
         """
         ids, offsets = self._source(input_ids, lengths)
-        return split(self._core.encode(ids, offsets), offsets)
+        parts = in_parts(offsets)
+        return [row for part, bounds in parts for row in split(self._core.encode(ids[part], bounds), bounds)]
 
     def decode(self, input_ids: Any, target_ids: Any) -> list[Floats]:
         """Return the logits after each given target token (teacher forcing).

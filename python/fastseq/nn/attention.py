@@ -210,7 +210,8 @@ class MultiheadAttention(Module):
             hidden = masks[0] if len(masks) == 1 else np.logical_or(*masks)
             return np.require(np.logical_not(hidden), np.bool_, ["C"])
         added = [np.where(m, np.float32(-np.inf), np.float32(0)) if m.dtype == np.bool_ else m for m in masks]
-        return np.require(added[0] if len(added) == 1 else added[0] + added[1], np.float32, ["C"])
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.require(added[0] if len(added) == 1 else added[0] + added[1], np.float32, ["C"])
 
     def _weights(self, q: Floats, k: Floats, mask: Mask | None, causal: bool, scale: float, average: bool) -> Floats:
         """Weights (B, heads, L, S), or their mean over the heads (B, L, S)."""
@@ -223,7 +224,8 @@ class MultiheadAttention(Module):
         if mask is not None and mask.dtype == np.bool_:
             np.copyto(scores, -np.inf, where=np.logical_not(mask))
         elif mask is not None:
-            scores += mask
+            with np.errstate(over="ignore", invalid="ignore"):
+                scores += mask
         if causal:
             scores[..., ~np.tri(*shape[2:], dtype=np.bool_)] = -np.inf
         weights: Floats = backend.softmax(scores.reshape(math.prod(shape[:3]), shape[3])).reshape(shape)

@@ -66,7 +66,7 @@ def parse_activation(where: str, name: str, value: Any) -> Activation:
     return Activation(default.name, *checked, *default[1 + len(checked) :])
 
 
-def parse_activations(where: str, value: Any, count: int, directions: int) -> list[tuple[Activation, ...]]:
+def parse_activations(where: str, name: str, value: Any, count: int, directions: int) -> list[tuple[Activation, ...]]:
     """Return `count` activations for each direction from as many in all, or from `count` that serve both.
 
     Raises
@@ -75,10 +75,11 @@ def parse_activations(where: str, value: Any, count: int, directions: int) -> li
         If they are another number, or one of them is wrong.
     """
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"{where}: activations is {value!r}; expected {count} names")
+        raise TypeError(f"{where}: {name} is {value!r}; expected {count} names")
     if len(value) not in (count, count * directions):
         wanted = f"{count}" if directions == 1 else f"{count}, or {2 * count} for both directions"
-        raise ValueError(f"{where}: activations has {len(value)} items; expected {wanted}")
-    parsed = [parse_activation(where, f"activations[{i}]", item) for i, item in enumerate(value)]
+        raise ValueError(f"{where}: {name} has {len(value)} items; expected {wanted}")
+    names = [name] if len(value) == 1 else [f"{name}[{i}]" for i in range(len(value))]
+    parsed = [parse_activation(where, *item) for item in zip(names, value, strict=True)]
     first = tuple(parsed[:count])
     return [first, tuple(parsed[count:]) or first][:directions]

@@ -48,7 +48,8 @@ class Module:
         return {name: value for name, value in self.__dict__.items() if name not in ("_packs", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _packs={}, _lock=threading.Lock())
+        # A shallow copy has its own parameters too: replacing them must not pass by the original's packed ones.
+        self.__dict__.update(state, _parameters=dict(state["_parameters"]), _packs={}, _lock=threading.Lock())
         for name, value in self._parameters.items():
             self._set_parameter(name, value)
 
@@ -64,11 +65,13 @@ class Module:
     def _packed(self, pack: Callable[[ModuleType], Any]) -> Any:
         """Return ``pack(backend)`` for the active backend, computed when it is first needed."""
         name = _backend.active_name()
-        if name not in self._packs:
+        packed = self._packs.get(name)
+        if packed is None:  # another thread may be packing, or replacing the parameters
             with self._lock:
-                if name not in self._packs:
-                    self._packs[name] = pack(_backend.get(name))
-        return self._packs[name]
+                packed = self._packs.get(name)
+                if packed is None:
+                    packed = self._packs[name] = pack(_backend.get(name))
+        return packed
 
     def _owners(self, prefix: str = "") -> Iterator[tuple[str, Module, str]]:
         """Full name of each parameter, the module whose it is, and its name there."""
@@ -93,12 +96,14 @@ class Module:
         Raises
         ------
         TypeError
-            If a value holds no real numbers.
+            If `state` is no mapping, or a value holds no real numbers.
         ValueError
             If parameters are missing, not expected or of another shape; the message names all of them, and nothing
             is replaced.
         """
         where = f"{type(self).__name__}.load_state_dict"
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{where}: state is {type(state).__name__}; expected a mapping of names to arrays")
         owners = {full: (owner, name) for full, owner, name in self._owners()}
         problems = [f"{name} is missing" for name in owners if name not in state]
         problems += [f"{name} is not expected" for name in state if name not in owners]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastseq._checks import Floats, choice, floats, integer, shaped_floats
+from fastseq._checks import Floats, choice, floats, integer, number, shaped_floats
 from fastseq.nn.gates import Activation, parse_activation
 from fastseq.nn.lstm import LSTM
 from fastseq.nn.recurrent import GRU, RNN
@@ -16,9 +16,12 @@ from fastseq.nn.recurrent_layer import RecurrentLayer
 __all__ = ["OnnxRecurrent", "from_onnx"]
 
 _INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
+# Each attribute, and the field of AttributeProto with its value.
 _ATTRIBUTES = {
-    "activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "layout",
+    "activation_alpha": "floats", "activation_beta": "floats", "activations": "strings", "clip": "f",
+    "direction": "s", "hidden_size": "i", "layout": "i",
 }  # fmt: skip
+_OWN_ATTRIBUTES = {"LSTM": {"input_forget": "i"}, "GRU": {"linear_before_reset": "i"}}
 _STATES = ("sequence_lens", "initial_h", "initial_c")
 _DIRECTIONS = ("forward", "reverse", "bidirectional")
 # Blocks of ONNX's weights (LSTM i o f c, GRU z r h) in the order of ours (i f g o, r z n).
@@ -38,8 +41,7 @@ _ACTIVATIONS = {
     "softsign": ("softsign", ""),
     "softplus": ("softplus", ""),
 }
-# AttributeProto.type: where its value is.
-_VALUES = {1: "f", 2: "i", 3: "s", 6: "floats", 7: "ints", 8: "strings"}
+_TYPES = {"f": 1, "i": 2, "s": 3, "floats": 6, "ints": 7, "strings": 8}  # AttributeProto.type of each field
 
 
 class OnnxRecurrent:
@@ -202,24 +204,24 @@ def from_onnx(node: Any, initializers: Mapping[str, Any] | Iterable[Any]) -> Onn
 
 
 def _read_attributes(where: str, op_type: str, node: Any) -> dict[str, Any]:
-    known = _ATTRIBUTES | {"LSTM": {"input_forget"}, "GRU": {"linear_before_reset"}}.get(op_type, set())
-    result = {}
+    known = _ATTRIBUTES | _OWN_ATTRIBUTES.get(op_type, {})
     problems = [f"attribute {a.name!r} is not known" for a in node.attribute if a.name not in known]
     problems += [
-        f"attribute {a.name!r} is of type {a.type}, which is not known"
+        f"attribute {a.name!r} is of type {a.type}; expected {_TYPES[known[a.name]]} ({known[a.name]})"
         for a in node.attribute
-        if a.name in known and a.type not in _VALUES
+        if a.name in known and a.type != _TYPES[known[a.name]]
     ]
     if problems:
         raise ValueError(f"{where}: {'; '.join(problems)}")
-    for attribute in node.attribute:
-        value = getattr(attribute, _VALUES[attribute.type])
-        if attribute.type == 3:
-            value = value.decode()
-        elif attribute.type == 8:
-            value = [text.decode() for text in value]
-        result[attribute.name] = value
-    return result
+    values = {attribute.name: getattr(attribute, known[attribute.name]) for attribute in node.attribute}
+    return {name: _decoded(value) for name, value in values.items()}
+
+
+def _decoded(value: Any) -> Any:
+    """Text for the bytes of an attribute; numbers as they are."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value if isinstance(value, (int, float)) else [_decoded(item) for item in value]
 
 
 def _read_weights(where: str, inputs: dict[str, str], initializers: Any) -> dict[str, Any]:
@@ -253,10 +255,13 @@ def _read_activations(where: str, attributes: dict[str, Any], defaults: Sequence
         ours, takes = _ACTIVATIONS[name.lower()]
         default = parse_activation(where, "activations", ours)
         # Each function takes the next value from the list of each of its parameters.
-        alpha, beta = (left[key].pop(0) if key in takes and left[key] else None for key in "ab")
-        result.append(
-            Activation(default.name, default.alpha if alpha is None else alpha, default.beta if beta is None else beta)
-        )
+        alpha, beta = (
+            number(where, name, left[key].pop(0)) if key in takes and left[key] else unchanged
+            for key, name, unchanged in (
+                ("a", "activation_alpha", default.alpha), ("b", "activation_beta", default.beta)
+            )
+        )  # fmt: skip
+        result.append(Activation(default.name, alpha, beta))
     for key, name in (("a", "activation_alpha"), ("b", "activation_beta")):
         if left[key]:
             raise ValueError(f"{where}: {name} has {len(left[key])} items more than the activations take")

@@ -67,6 +67,7 @@ class RNN(RecurrentLayer):
     """
 
     _kind = "rnn"
+    _activations_name = "nonlinearity"
     _options = (*RecurrentLayer._options, "nonlinearity")
     _standard = ("tanh",)
 

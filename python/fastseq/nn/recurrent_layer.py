@@ -42,6 +42,7 @@ class RecurrentLayer(Module):
     _kind: ClassVar[str]  # of the backends' VariantRecurrent
     _options: ClassVar[tuple[str, ...]] = ("num_layers", "bias", "batch_first", "dropout", "bidirectional")
     _standard: ClassVar[tuple[str, ...]] = ()  # activations with which the cell is the one that PyTorch has
+    _activations_name: ClassVar[str] = "activations"  # of the constructor's argument
     _has_hidden: ClassVar[bool] = True  # whether there is a state h
     _has_cell: ClassVar[bool] = False  # whether there is a state c
     _cell: str  # of the backends' Recurrent, for standard cells
@@ -87,8 +88,9 @@ class RecurrentLayer(Module):
             raise ValueError(f"{where}: reverse is True; expected False as bidirectional is True")
         self.compute_type = _checks.compute_type(where, compute_type)
         self._gates = gates
-        self._activations = parse_activations(where, activations, len(self._standard), self._num_directions)
-        self._standard_activations = parse_activations(where, self._standard, len(self._standard), 1)[0]
+        name, count = self._activations_name, len(self._standard)
+        self._activations = parse_activations(where, name, activations, count, self._num_directions)
+        self._standard_activations = parse_activations(where, name, self._standard, count, 1)[0]
         self._variant = variant or {}
         self._is_variant = not self._is_standard()
         generator = np.random.default_rng(seed)

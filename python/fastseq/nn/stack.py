@@ -26,20 +26,23 @@ class _Stack(Module):
         if not isinstance(layer, self._layer):
             raise TypeError(f"{where}: the layer is {type(layer).__name__}; expected {self._layer.__name__}")
         self.num_layers = integer(where, "num_layers", num_layers, 0)
-        self.layers: list[Any] = [copy.deepcopy(layer) for _ in range(self.num_layers)]
-        for i, child in enumerate(self.layers):
-            self._add(f"layers.{i}", child)
+        self._set_layers([copy.deepcopy(layer) for _ in range(self.num_layers)])
         if norm is not None:
             if not isinstance(norm, LayerNorm):
                 raise TypeError(f"{where}: norm is {type(norm).__name__}; expected LayerNorm or None")
             self._add("norm", norm)
+
+    def _set_layers(self, layers: list[Any]) -> None:
+        self.layers = layers
+        for i, child in enumerate(layers):
+            self._add(f"layers.{i}", child)
 
     def _normalise(self, x: Floats) -> Floats:
         norm = self._children.get("norm")
         return norm(x) if isinstance(norm, LayerNorm) else x
 
     @classmethod
-    def from_torch(cls: type[_Layers], module: Any) -> _Layers:
+    def from_torch(cls: type[_Layers], module: Any, *, compute_type: str = "float32") -> _Layers:
         """Take over the weights of torch.nn's stack of the same name.
 
         Raises
@@ -53,8 +56,9 @@ class _Stack(Module):
         if len(module.layers) == 0:
             raise ValueError(f"{cls.__name__}.from_torch: module has no layers; expected at least one")
         norm = None if module.norm is None else LayerNorm.from_torch(module.norm)
-        stack = cls(cls._layer.from_torch(module.layers[0]), len(module.layers), norm)
-        stack.load_state_dict(module.state_dict())
+        layers = [cls._layer.from_torch(layer, compute_type=compute_type) for layer in module.layers]
+        stack = cls(layers[0], len(layers), norm)
+        stack._set_layers(layers)  # each with its own options
         return stack
 
     def _arguments(self) -> str:

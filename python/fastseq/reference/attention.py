@@ -26,7 +26,7 @@ def scaled_dot_product_attention(
     batch, heads, queries, size = query.shape
     key_heads, keys, value_size = key.shape[1], key.shape[2], value.shape[3]
     group = heads // max(1, key_heads)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         scores = query.reshape(batch, key_heads, group * queries, size) @ key.swapaxes(2, 3)
         scores = scores.reshape(batch, heads, queries, keys)
         scores *= scale
@@ -60,8 +60,9 @@ def additive_attention(
     projected_query = _project(query, weight_query, None)
     projected_key = _project(key, weight_key, bias)
     scores = np.empty((*query.shape[:2], key.shape[1]), query.dtype)
-    for i in range(query.shape[1]):  # one query after the other: (B, S, A) at a time
-        scores[:, i] = np.tanh(projected_query[:, i, None] + projected_key) @ weight_score
+    with np.errstate(over="ignore", invalid="ignore"):
+        for i in range(query.shape[1]):  # one query after the other: (B, S, A) at a time
+            scores[:, i] = np.tanh(projected_query[:, i, None] + projected_key) @ weight_score
     return _attend(scores, value, lengths)
 
 
@@ -70,7 +71,9 @@ def multiplicative_attention(
 ) -> tuple[Array, Array]:
     """Score q^T W k, or q^T k without weight (Luong et al., 2015); shapes as in `additive_attention`."""
     projected_key = key if weight is None else _project(key, weight, None)
-    return _attend(query @ projected_key.swapaxes(1, 2), value, lengths)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = query @ projected_key.swapaxes(1, 2)
+    return _attend(scores, value, lengths)
 
 
 def _project(input: Array, weight: Array, bias: Array | None) -> Array:
@@ -86,7 +89,8 @@ def _attend(scores: Array, value: Array, lengths: NDArray[np.int64] | None) -> t
         value = np.where(seen[:, :, None], value, 0).astype(value.dtype, copy=False)
     weights, total = _exponentials(scores)
     weights /= total
-    return weights @ value, weights
+    with np.errstate(over="ignore", invalid="ignore"):
+        return weights @ value, weights
 
 
 def _exponentials(scores: Array) -> tuple[Array, Array]:

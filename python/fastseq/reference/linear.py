@@ -19,9 +19,10 @@ def linear(input: Array, weight: Any, bias: Array | None, compute_type: str = "f
     weight = narrow(weight, compute_type) if compute_type != "float32" else weight
     if isinstance(weight, QuantizedWeight):
         return weight.multiply(input, bias)
-    output: Array = input @ weight.T
-    if bias is not None:
-        output += bias
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite and NaN as they come, as in torch
+        output: Array = input @ weight.T
+        if bias is not None:
+            output += bias
     return output
 
 

@@ -59,11 +59,12 @@ class QuantizedWeight:
         """Return sum * (input scale * weight scale) + bias, for each row of input (N, I) quantised: (N, O)."""
         values, input_scales = quantize_rows(input)
         sums = (values.astype(self._exact.dtype) @ self._exact.T).astype(np.float32)
-        # One fma in float32: the product is exact in float64.
-        output = sums.astype(np.float64) * (input_scales[:, None] * self.scales)
-        if bias is not None:
-            output += bias
-        result: Array = output.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            # One fma in float32: the product is exact in float64.
+            output = sums.astype(np.float64) * (input_scales[:, None] * self.scales)
+            if bias is not None:
+                output += bias
+            result: Array = output.astype(np.float32)
         return result
 
 

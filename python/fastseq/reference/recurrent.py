@@ -45,7 +45,7 @@ def lstm_cell(
 
     The gates i, f, g, o are the rows of W_ih x + b_ih + W_hh h + b_hh in this order.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return _lstm(linear(input, weight_ih, bias_ih) + linear(hx, weight_hh, bias_hh), cx)
 
 
@@ -56,7 +56,7 @@ def gru_cell(
 
     Gates r, z, n in this order; x_n = W_in x + b_in and h_n = W_hn h + b_hn.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return _gru(linear(input, weight_ih, bias_ih), linear(hx, weight_hh, bias_hh), hx)
 
 
@@ -142,7 +142,7 @@ class Recurrent:
         shape = (len(self.weights), len(steps.order), self.hidden_size)
         h_n, c_n = np.empty(shape, input.dtype), np.empty(shape, input.dtype)
         x = input[steps.tokens]
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             for layer in range(0, len(self.weights), self.num_directions):
                 outputs = []
                 for i in range(layer, layer + self.num_directions):
@@ -164,7 +164,7 @@ class Recurrent:
         return self.forward(input, np.arange(len(input) + 1), h0, c0)
 
     def one_step(self, input: Any, hx: Any, batch_first: bool) -> tuple[Any, Any] | None:
-        """Return what a layer returns for one time step of plain arrays, None for all else.
+        """Return what a layer returns for one time step of plain float32 arrays, None for all else.
 
         input (1, B, I), with batch_first (B, 1, I); hx is (h0, c0) of an LSTM, h0 of the others, or None.
         """
@@ -176,7 +176,7 @@ class Recurrent:
         if input.ndim != 3 or input.shape[1 if batch_first else 0] != 1 or input.shape[2] != size:
             return None
         shape = (len(self.weights), input.shape[0 if batch_first else 1], self.hidden_size)
-        if any(array.dtype != input.dtype or (array is not input and array.shape != shape) for array in arrays):
+        if any(array.dtype != np.float32 or (array is not input and array.shape != shape) for array in arrays):
             return None
         output, h_n, c_n = self.step(input.reshape(shape[1], size), *states)
         output = output.reshape(*input.shape[:2], self.hidden_size)

@@ -101,7 +101,7 @@ def _beams(options: Options) -> list[Check]:
             special <= 1,
             "at most one of num_beam_groups, return_alternatives, do_sample and force_words_ids",
         ),
-        ("force_words_ids", words, phrases_fit, "phrases of at least one token without end tokens"),
+        ("force_words_ids", words, phrases_fit, "phrases of at least one token, of other tokens than end tokens"),
         ("early_stopping", early_stopping, early_stopping in (True, False, "never"), "True, False or 'never'"),
         ("preset", repr(preset), preset in ("hf", "ct2", "marian"), "'hf', 'ct2' or 'marian'"),
     ]

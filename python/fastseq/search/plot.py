@@ -58,6 +58,7 @@ def draw_beam(
         If the search took more than 300 steps.
     """
     try:
+        from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
@@ -77,7 +78,9 @@ def draw_beam(
         for node in column:
             _draw_node(axes, step, node, tuple(best), labels, end)
     if path is not None:
-        figure.savefig(os.fspath(path), dpi=150, metadata={"Date": None} if os.fspath(path).endswith(".svg") else None)
+        metadata = {"Date": None} if os.fspath(path).endswith(".svg") else None
+        with rc_context({"svg.hashsalt": "fastseq"}):  # one search, one picture: names in it are random otherwise
+            figure.savefig(os.fspath(path), dpi=150, metadata=metadata)
     return figure
 
 

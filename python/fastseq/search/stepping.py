@@ -49,6 +49,10 @@ class StepSearch:
             raise TypeError(
                 f"step is of type {type(step).__name__}; expected a function (ids, state) -> (logits, state)"
             )
+        if reorder is not None and not callable(reorder):
+            raise TypeError(
+                f"reorder is of type {type(reorder).__name__}; expected a function (state, parents) -> state"
+            )
         if pass_parents and reorder is not None:
             raise ValueError("both reorder and pass_parents are given; expected one of them")
         backend = _backend.active()
