@@ -23,7 +23,7 @@ from fastseq.pipelines.pronounce import Pronouncer
 
 Pronunciations = dict[str, list[tuple[str, ...]]]
 
-BUNDLED = {"LSTM with attention": "lstm", "Transformer": "transformer"}
+BUNDLED = {"LSTM with attention": "lstm", "Transformer": "transformer", "both together": "ensemble"}
 
 
 @dataclass(frozen=True)

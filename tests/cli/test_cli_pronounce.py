@@ -42,7 +42,7 @@ def test_words_as_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert output.err == ""
 
 
-@pytest.mark.parametrize("model", ["lstm", "transformer"])
+@pytest.mark.parametrize("model", ["lstm", "transformer", "ensemble"])
 def test_ipa_and_models(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pronounce", "--format", "ipa", "--model", model, "--num-beams", "1", "green cat"]) == 0
     assert capsys.readouterr().out == "green cat\tˈɡɹin ˈkæt\n"
@@ -172,7 +172,7 @@ def test_wrong_usage(arguments: list[str], message: str, capsys: pytest.CaptureF
 
 def test_missing_and_damaged_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pronounce", "--model", str(tmp_path / "no"), "cat"]) == 2
-    assert "expected lstm, transformer or the path of a model folder" in capsys.readouterr().err
+    assert "expected lstm, transformer, ensemble or the path of a model folder" in capsys.readouterr().err
     folder = write_folder(tmp_path / "model")
     assert main(["pronounce", "--model", str(folder), "abba"]) == 0
     (folder / "model.safetensors").write_bytes(b"damaged")

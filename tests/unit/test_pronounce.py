@@ -114,8 +114,15 @@ def test_models_by_folder_and_object(tmp_path: Path) -> None:
     assert by_folder == Pronouncer(random_model(recurrent_config(), Pronouncer(folder).model.backend)).words(
         ["abba", "deed"]
     )
-    with pytest.raises(FileNotFoundError, match="no model 'nothing'; expected lstm, transformer or the path"):
+    with pytest.raises(FileNotFoundError, match="no model 'nothing'; expected lstm, transformer, ensemble or the path"):
         Pronouncer("nothing")
+
+
+def test_the_ensemble_is_of_the_bundled_models() -> None:
+    models = [Pronouncer(name).model for name in BUNDLED_MODELS]
+    words = ["colonel", "hiccough"]
+    expected = Pronouncer(fastseq.Ensemble(models, average="log")).words(words)
+    assert Pronouncer("ensemble").words(words) == expected
 
 
 def test_unknown_tasks_list_the_known_ones() -> None:

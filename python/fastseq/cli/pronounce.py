@@ -44,7 +44,10 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--file", metavar="F", help="read lines from this file")
     parser.add_argument("--format", choices=("arpabet", "ipa"), default="arpabet", help="(default: arpabet)")
     parser.add_argument(
-        "--model", default="lstm", metavar="lstm|transformer|DIR", help="bundled model or model folder (default: lstm)"
+        "--model",
+        default="lstm",
+        metavar="lstm|transformer|ensemble|DIR",
+        help="bundled model, both of them together, or model folder (default: lstm)",
     )
     parser.add_argument("--num-beams", type=positive, metavar="N", help="1 is greedy (default: 5, or --nbest)")
     parser.add_argument("--nbest", type=positive, metavar="N", default=1, help="pronunciations a word (default: 1)")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from fastseq.models import Seq2SeqModel, load_model
+from fastseq.models import Ensemble, Seq2SeqModel, load_model
 from fastseq.models.ragged import token_batches
 from fastseq.pipelines.ipa import to_ipa
 from fastseq.pipelines.words import split_words
@@ -19,6 +19,7 @@ Result: TypeAlias = dict[str, Any]
 
 _DATA = Path(__file__).resolve().parents[1] / "data"
 BUNDLED_MODELS = {"lstm": _DATA / "g2p-lstm", "transformer": _DATA / "g2p-transformer"}
+_ALL = "ensemble"  # of the bundled models
 
 _FORMATS = ("arpabet", "ipa")
 _BATCH_CHARACTERS = 16384
@@ -30,8 +31,9 @@ class Pronouncer:
 
     Parameters
     ----------
-    model : {"lstm", "transformer"}, path or Seq2SeqModel, default "lstm"
-        A bundled model (trained on CMUdict), a model folder, or a model with a vocabulary.
+    model : {"lstm", "transformer", "ensemble"}, path or Seq2SeqModel, default "lstm"
+        A bundled model (trained on CMUdict), both of them together (the fewest errors, at half the speed), a model
+        folder, or a model with a vocabulary.
     backend : {"native", "numpy"}, optional
         Where a model that is loaded here runs; the active backend by default.
     compute_type : {"float32", "bfloat16", "int8"}, optional
@@ -65,7 +67,7 @@ class Pronouncer:
         if isinstance(model, Seq2SeqModel):
             self.model = model
         else:
-            loaded = load_model(_folder("lstm" if model is None else model), compute_type, backend)
+            loaded = _load("lstm" if model is None else model, compute_type, backend)
             if not isinstance(loaded, Seq2SeqModel):
                 raise ValueError(f"model {model!r} is for {loaded.task}; expected one that pronounces")
             self.model = loaded
@@ -220,12 +222,12 @@ class Pronouncer:
         return {"pronunciation": pronunciation, "phonemes": phonemes, "score": hypothesis.score}
 
 
-def _folder(model: str | os.PathLike[str]) -> Path:
-    if model in BUNDLED_MODELS:
-        return BUNDLED_MODELS[str(model)]
-    folder = Path(model)
+def _load(model: str | os.PathLike[str], compute_type: str | None, backend: str | None) -> Any:
+    if model == _ALL:
+        members = [load_model(folder, compute_type, backend) for folder in BUNDLED_MODELS.values()]
+        return Ensemble(members, average="log")
+    folder = BUNDLED_MODELS[str(model)] if model in BUNDLED_MODELS else Path(model)
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f"no model {str(folder)!r}; expected {', '.join(BUNDLED_MODELS)} or the path of a model folder"
-        )
-    return folder
+        known = ", ".join([*BUNDLED_MODELS, _ALL])
+        raise FileNotFoundError(f"no model {str(folder)!r}; expected {known} or the path of a model folder")
+    return load_model(folder, compute_type, backend)
