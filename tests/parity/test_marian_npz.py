@@ -172,14 +172,12 @@ def test_archives_with_anything_but_numbers_are_refused(tmp_path: Path, capsys: 
     assert "printed" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "header", [b"{'descr': '<f4", b"{'shape': (2L,)}", b"[1]", b"{'descr': 4}", b"\xff\0", b"((((("]
-)
+@pytest.mark.parametrize("header", [b"{'descr': '<f4", b"{'shape': (2,)}", b"[1]", b"", b"\xff\0", b"((((("])
 def test_damaged_headers_are_named(header: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header)
-    with pytest.raises(ValueError, match=r"model\.npz: array 'a': its (header is damaged|type is 4)"):
+    with pytest.raises(ValueError, match=r"model\.npz: array 'a': its header is damaged"):
         read_npz(path)
 
 

@@ -272,3 +272,8 @@ def test_vocabularies_name_what_they_do_not_know() -> None:
         tokens.encode("ab d")
     with pytest.raises(ValueError, match="target id 1; expected 0 to 0"):
         tokens.decode([0, 1])
+
+
+def test_a_file_of_another_kind_is_no_folder(folder: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"config\.json', which is a file; those that are read are \.npz, \.pt"):
+        load_model(folder / "config.json")

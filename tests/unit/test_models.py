@@ -158,6 +158,15 @@ def test_wrong_lengths_and_targets_are_named(model: Seq2SeqModel) -> None:
         model.generate(array, [1, 4])
     with pytest.raises(ValueError, match="lengths has 1 items; expected one for each of the 2 rows"):
         model.generate(array, [1])
+    for lengths in (3, [1.5, 2], "ab"):
+        with pytest.raises(TypeError, match=r"lengths is .*; expected a whole number for each row of input_ids"):
+            model.generate(array, lengths)
+    for name in ("prefix", "on_tokens"):
+        with pytest.raises(TypeError, match=f"{name} is 5; expected"):
+            model.generate([[1]], **{name: 5})
+    with pytest.raises(TypeError, match=r"prefix\[0\] is None; expected"):
+        model.generate([[1]], prefix=[None])
+    assert model.generate([[1]], prefix=np.array([[3, 4]]))[0].tokens[:2] == [3, 4]
     with pytest.raises(ValueError, match="expected them only with a 2-D array"):
         model.generate([[1]], [1])
     with pytest.raises(ValueError, match="target_ids has 1 sequences; expected as many as input_ids, 2"):

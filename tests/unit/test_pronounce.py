@@ -58,8 +58,20 @@ def test_a_text_and_a_list_of_texts(pronounce: Pronouncer) -> None:
     assert results[0] == pronounce("Green, speech")
     assert pronounce([]) == []
     assert pronounce("") == []
-    with pytest.raises(TypeError, match="text is expected to be a str or a sequence of str"):
+    with pytest.raises(TypeError, match=r"text\[1\] is int; expected a str"):
         pronounce(["cat", 7])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="text is NoneType; expected a str or several"):
+        pronounce(None)  # type: ignore[arg-type]
+
+
+def test_an_iterator_is_read_some_texts_at_a_time(pronounce: Pronouncer) -> None:
+    read: list[int] = []
+    texts = (read.append(i) or text for i, text in enumerate(["cat", "green light"] * 200))  # type: ignore[func-returns-value]
+    lazily: Any = pronounce(texts, num_beams=1)
+    assert read == []
+    assert next(lazily) == pronounce("cat", num_beams=1)
+    assert len(read) == 256
+    assert [len(words) for words in lazily] == [2, *[1, 2] * 199]
 
 
 def test_order_and_repetitions(pronounce: Pronouncer) -> None:

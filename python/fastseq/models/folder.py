@@ -102,6 +102,9 @@ def load_model(path: str | os.PathLike[str], compute_type: str | None = None, ba
         return _make(folder, *FOREIGN[folder.suffix](folder), backend, compute_type)
     if folder.is_file() and folder.suffix in KERAS_SUFFIXES:
         return _read_keras(folder, compute_type, backend)
+    if folder.is_file():
+        known = ", ".join([*FOREIGN, *KERAS_SUFFIXES])
+        raise FileNotFoundError(f"no model folder {str(folder)!r}, which is a file; those that are read are {known}")
     folder = model_folder(path)
     if (folder / PACKED_FILE).is_file():
         return _load_packed(folder, compute_type, backend)

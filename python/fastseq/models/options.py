@@ -25,11 +25,11 @@ def resolve_options(
     inputs, fields = split_inputs(rest)
     if outputs.attention and not config.attends:
         raise ValueError("return_attention is asked for; this model has no attention")
-    for b, tokens in enumerate(inputs.get("prefix") or ()):
+    resolved = defaults.override(fields).resolve(config.target_vocab_size, **inputs)
+    for b, tokens in enumerate(resolved["prefix"]):
         for token in tokens:
             if not token < config.target_vocab_size:
                 raise ValueError(f"prefix[{b}] has id {token}; expected ids below {config.target_vocab_size}")
-    resolved = defaults.override(fields).resolve(config.target_vocab_size, **inputs)
     if resolved["coverage_penalty"] and not config.attends:
         raise ValueError(f"coverage_penalty is {resolved['coverage_penalty']}; this model has no attention")
     limit = config.position_limit

@@ -88,7 +88,10 @@ def check_positions(offsets: Offsets, limit: int | None, name: str) -> None:
 
 
 def _lengths(lengths: Any, shape: Sequence[int], name: str) -> list[int]:
-    values = [operator.index(n) for n in lengths]
+    try:
+        values = [operator.index(n) for n in lengths]
+    except TypeError:
+        raise TypeError(f"lengths is {lengths!r}; expected a whole number for each row of {name}") from None
     if len(values) != shape[0]:
         raise ValueError(f"lengths has {len(values)} items; expected one for each of the {shape[0]} rows of {name}")
     for row, n in enumerate(values):

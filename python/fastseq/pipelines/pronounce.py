@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ _ALL = "ensemble"  # of the bundled models
 _FORMATS = ("arpabet", "ipa")
 _BATCH_CHARACTERS = 16384
 _MOST_LETTERS = 256
+_PART_TEXTS = 256  # of an iterator that are done together
 
 
 class Pronouncer:
@@ -75,18 +77,18 @@ class Pronouncer:
 
     def __call__(
         self,
-        text: str | Sequence[str],
+        text: str | Iterable[str],
         *,
         format: str = "arpabet",
         num_beams: int = 5,
         num_return_sequences: int = 1,
         **options: Any,
-    ) -> list[Result] | list[list[Result]]:
+    ) -> list[Result] | list[list[Result]] | Iterator[list[Result]]:
         """Pronounce every word of a text, or of several texts.
 
         Parameters
         ----------
-        text : str or sequence of str
+        text : str, sequence of str, or iterator of str
         format : {"arpabet", "ipa"}, default "arpabet"
             How `pronunciation` is written.
         num_beams : int, default 5
@@ -99,7 +101,8 @@ class Pronouncer:
         Returns
         -------
         list of dict
-            One for each word, or a list of such lists for several texts. ``word``; ``pronunciation``, as text;
+            One for each word; a list of such lists for several texts, and an iterator of them for an iterator, which
+            is read some texts at a time. ``word``; ``pronunciation``, as text;
             ``phonemes``, the same as a list in ARPABET; ``score``, the log-probability divided by the length; and
             ``alternatives``, a list of the same without ``word``, best first: the further pronunciations.
 
@@ -110,15 +113,25 @@ class Pronouncer:
         TypeError, ValueError
             If an option is wrong, or a word has more than 256 letters.
         """
-        if not isinstance(text, str) and not all(isinstance(item, str) for item in text):
-            raise TypeError("text is expected to be a str or a sequence of str")
-        texts = [split_words(item) for item in ([text] if isinstance(text, str) else text)]
-        words = [word for item in texts for word in item]
-        results = iter(
-            self.words(words, format=format, num_beams=num_beams, num_return_sequences=num_return_sequences, **options)
-        )
-        lists = [[next(results) for _ in item] for item in texts]
-        return lists[0] if isinstance(text, str) else lists
+        options |= {"format": format, "num_beams": num_beams, "num_return_sequences": num_return_sequences}
+        if isinstance(text, str):
+            return self._texts([text], options)[0]
+        if not isinstance(text, Iterable):
+            raise TypeError(f"text is {type(text).__name__}; expected a str or several")
+        return self._parts(text, options) if isinstance(text, Iterator) else self._texts(text, options)
+
+    def _parts(self, texts: Iterator[str], options: dict[str, Any]) -> Iterator[list[Result]]:
+        while part := list(itertools.islice(texts, _PART_TEXTS)):
+            yield from self._texts(part, options)
+
+    def _texts(self, texts: Iterable[str], options: dict[str, Any]) -> list[list[Result]]:
+        given = list(texts)
+        for i, text in enumerate(given):
+            if not isinstance(text, str):
+                raise TypeError(f"text[{i}] is {type(text).__name__}; expected a str")
+        split = [split_words(text) for text in given]
+        results = iter(self.words((word for words in split for word in words), **options))
+        return [[next(results) for _ in words] for words in split]
 
     def words(
         self,

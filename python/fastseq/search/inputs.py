@@ -44,15 +44,21 @@ def resolve_inputs(
         if not callable(processor):
             raise TypeError(f"logits_processor has {processor!r}; expected functions (ids, scores) -> scores")
     return {
-        "prompt": [check_tokens(f"prompt[{i}]", tokens) for i, tokens in enumerate(prompt or ())],
-        "prefix": [check_tokens(f"prefix[{i}]", tokens) for i, tokens in enumerate(prefix or ())],
-        "encoder_input_ids": [
-            check_tokens(f"encoder_input_ids[{i}]", ids)
-            for i, ids in enumerate(() if encoder_input_ids is None else encoder_input_ids)
-        ],
+        "prompt": _of_each("prompt", prompt),
+        "prefix": _of_each("prefix", prefix),
+        "encoder_input_ids": _of_each("encoder_input_ids", encoder_input_ids),
         "prefix_allowed_tokens_fn": None if allow is None else _checked_allowed(allow),
         "logits_processor": [_checked_processor(processor) for processor in processors],
     }
+
+
+def _of_each(name: str, sentences: Iterable[Any] | None) -> list[tuple[int, ...]]:
+    """Return the ids of each sentence; none for None."""
+    if sentences is None:
+        return []
+    if isinstance(sentences, (str, bytes)) or not isinstance(sentences, Iterable):
+        raise TypeError(f"{name} is {sentences!r}; expected ids of each sentence")
+    return [check_tokens(f"{name}[{i}]", ids) for i, ids in enumerate(sentences)]
 
 
 def of_sentences(options: dict[str, Any], first: int, count: int) -> dict[str, Any]:

@@ -170,6 +170,8 @@ class SearchStream(Iterator[StreamedTokens]):
 
 def run(stream: SearchStream, on_tokens: OnTokens | None) -> list[Generation]:
     """Read a stream to its end, or until `on_tokens` returns False: its generations."""
+    if on_tokens is not None and not callable(on_tokens):
+        raise TypeError(f"on_tokens is {on_tokens!r}; expected a function (tokens) -> None or False")
     for tokens in stream:
         if on_tokens is not None and on_tokens(tokens) is False:
             stream.close()

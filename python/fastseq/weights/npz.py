@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 import os
 import re
@@ -17,6 +16,10 @@ __all__ = ["read_npz"]
 
 _MOST_HEADER_BYTES = 4096
 _LENGTHS = {(1, 0): "<H", (2, 0): "<I"}  # of the header, by version
+# What the dictionary says; it is not evaluated.
+_TYPE = re.compile(r"""['"]descr['"]\s*:\s*['"]([^'"]*)['"]""")
+_ORDER = re.compile(r"""['"]fortran_order['"]\s*:\s*(True|False)\b""")
+_SHAPE = re.compile(r"""['"]shape['"]\s*:\s*\(([0-9\s,]*)\)""")
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
@@ -74,35 +77,31 @@ def _read_archive(file: IO[bytes]) -> dict[str, NDArray[Any]]:
 
 
 def _read(content: bytes) -> NDArray[Any]:
-    fields, begin = _header(content)
-    type_name, columns_first, shape = (fields.get(name) for name in ("descr", "fortran_order", "shape"))
-    if not isinstance(type_name, str) or not re.fullmatch(r"[<>|=]?[fiub][1248]", type_name):
-        raise ValueError(f"its type is {str(type_name)[:100]}; expected numbers")
-    if not isinstance(shape, tuple) or len(shape) > 32 or any(type(n) is not int or n < 0 for n in shape):
-        raise ValueError(f"its shape is {str(shape)[:100]}; expected a tuple of sizes")
-    kind = np.dtype(type_name)
+    header, begin = _header(content)
+    found = [pattern.search(header) for pattern in (_TYPE, _ORDER, _SHAPE)]
+    if None in found:
+        raise ValueError(f"its header is damaged: {header[:100]!r}")
+    type_name, order, sizes = (match[1] for match in found if match is not None)
+    if not re.fullmatch(r"[<>|=]?[fiub][1248]", type_name):
+        raise ValueError(f"its type is {type_name[:100]}; expected numbers")
+    kind, shape = np.dtype(type_name), tuple(map(int, re.findall(r"[0-9]+", sizes)))
     size = math.prod(shape) * kind.itemsize
-    if size != len(content) - begin:
+    if len(shape) > 32 or size != len(content) - begin:
         raise ValueError(f"it has {len(content) - begin} bytes for shape {str(shape)[:100]}; expected {size}")
     flat: NDArray[Any] = np.frombuffer(content, kind, offset=begin)
-    array = flat.reshape(shape, order="F" if columns_first else "C")
+    array = flat.reshape(shape, order="F" if order == "True" else "C")
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, as in torch
         return np.ascontiguousarray(array, np.float32 if kind.kind == "f" else kind.newbyteorder("=")).reshape(shape)
 
 
-def _header(content: bytes) -> tuple[dict[Any, Any], int]:
-    """What stands before the numbers, as `numpy.lib.format` says: a mark, its length, and a dictionary; and its end."""
+def _header(content: bytes) -> tuple[str, int]:
+    """What stands before the numbers, as `numpy.lib.format` says: a mark, a length, and a dictionary; and its end."""
     mark, version = content[:6], tuple(content[6:8])
     if mark != b"\x93NUMPY" or version not in _LENGTHS:
         raise ValueError(f"it begins with {content[:8]!r}; expected an array of format 1.0 or 2.0")
-    try:
-        [length] = struct.unpack_from(_LENGTHS[version], content, 8)
-        begin = 8 + struct.calcsize(_LENGTHS[version]) + length
-        if length > _MOST_HEADER_BYTES or begin > len(content):
-            raise ValueError(f"it has {length} bytes")
-        fields = ast.literal_eval(content[begin - length : begin].decode("latin-1").strip())
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, struct.error) as error:
-        raise ValueError(f"its header is damaged: {error}") from None
-    if not isinstance(fields, dict):
-        raise ValueError("its header is damaged: it is no dictionary")
-    return fields, begin
+    begin = 8 + struct.calcsize(_LENGTHS[version])
+    length = struct.unpack(_LENGTHS[version], content[8:begin])[0] if len(content) >= begin else 0
+    end = begin + length
+    if not 0 < length <= _MOST_HEADER_BYTES or end > len(content):
+        raise ValueError(f"its header is damaged: it has {length} bytes")
+    return content[begin:end].decode("latin-1"), end
