@@ -56,7 +56,7 @@ def load_published(
         raise ValueError(f"{folder / CONFIG_FILE}: model_type is {str(model_type)[:60]!r}; expected one of {known}")
     stored = open_weights(folder)
     fields = Fields(values)
-    blueprint = family.read(fields, {plain_name(name, family.prefix) for name in stored})
+    blueprint = family.read(fields, {plain_name(name, family.prefix): tensor for name, tensor in stored.items()})
     try:
         fields.check()
     except ValueError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
@@ -11,9 +11,10 @@ import numpy as np
 from fastseq.models.families.blueprint import Blueprint
 from fastseq.models.families.fields import Fields
 from fastseq.models.families.positions import marian_sinusoids, tensor2tensor_sinusoids
-from fastseq.models.families.sources import Computed, Source, Sources, Stored, attention, linear, norm
+from fastseq.models.families.sources import Computed, Source, Sources, Stored, attention, is_copy, linear, norm
 from fastseq.models.kinds import EncoderDecoderConfig
 from fastseq.models.stack import StackConfig
+from fastseq.weights import StoredTensor
 
 __all__ = ["read_bart_layout"]
 
@@ -22,7 +23,7 @@ Positions = Literal["learned", "marian", "tensor2tensor"]
 
 def read_bart_layout(
     fields: Fields,
-    stored: Collection[str],
+    stored: Mapping[str, StoredTensor],
     model_type: str,
     *,
     norm_first: bool,
@@ -45,15 +46,20 @@ def read_bart_layout(
         Pre-norm layers and a norm at the end.
     embedding_norm : bool
     positions : {"learned", "marian", "tensor2tensor"}
-        A table in the folder that begins two rows late, or one of two kinds of sinusoids.
+        A table in the folder that begins two rows late, or one of two kinds of sinusoids, of which Marian's may be
+        stored.
     activation : str
         The default of `activation_function`, as the following are of theirs.
     eos_token_id, pad_token_id, decoder_start_token_id : int
     separate_embeddings : bool, default False
-        Whether encoder and decoder have one each.
+        Whether encoder and decoder have one each, also where their numbers are the same.
     """
-    vocab_size, offset = fields.size("vocab_size"), {"learned": 2, "marian": 0, "tensor2tensor": 2}[positions]
-    pad = fields.token("pad_token_id", pad_token_id)
+    vocab_size, pad = fields.size("vocab_size"), fields.token("pad_token_id", pad_token_id)
+    source, target = _embedding_name(stored, "encoder"), _embedding_name(stored, "decoder")
+    separate = separate_embeddings or (source != target and not is_copy(stored, source, target))
+    tied = is_copy(stored, "lm_head.weight", target)
+    if "lm_head.weight" not in stored:
+        tied = fields.flag("tie_word_embeddings", True)
 
     def stack(part: str) -> StackConfig:
         hidden, heads = fields.size("d_model"), fields.size(f"{part}_attention_heads")
@@ -74,7 +80,7 @@ def read_bart_layout(
             embedding_scale=float(np.sqrt(hidden)) if fields.flag("scale_embedding", False) else 1.0,
             positions="table",
             max_positions=fields.positions("max_position_embeddings"),
-            position_offset=offset,
+            position_offset=2 if positions == "learned" else 0,
             attention_scale=head_size**-0.5,
             cross_attention=part == "decoder",
         )
@@ -83,8 +89,8 @@ def read_bart_layout(
         model_type=model_type,
         encoder=stack("encoder"),
         decoder=stack("decoder"),
-        shared_embedding=not separate_embeddings,
-        tie_output=fields.flag("tie_word_embeddings", True),
+        shared_embedding=not separate,
+        tie_output=tied,
         output_bias="final_logits_bias" in stored,
         pad_token_id=pad,
         bos_token_id=fields.token("decoder_start_token_id", decoder_start_token_id),
@@ -94,12 +100,10 @@ def read_bart_layout(
         fields.problem("decoder_vocab_size differs from vocab_size, but one embedding is shared")
     sources = _stack_sources("encoder", config.encoder) | _stack_sources("decoder", config.decoder)
     for part, description in (("encoder", config.encoder), ("decoder", config.decoder)):
-        sources[f"{part}.positions.weight"] = _positions(part, description, positions, pad)
-    names = ("decoder.embed_tokens.weight", "shared.weight", "encoder.embed_tokens.weight", "lm_head.weight")
-    shared = next((name for name in names[separate_embeddings ^ 1 :] if name in stored), "shared.weight")
-    sources["decoder.embedding.weight"] = Stored(names[0] if separate_embeddings else shared)
-    if separate_embeddings:
-        sources["encoder.embedding.weight"] = Stored("encoder.embed_tokens.weight")
+        sources[f"{part}.positions.weight"] = _positions(stored, part, description, positions, pad)
+    sources["decoder.embedding.weight"] = Stored(target)
+    if separate:
+        sources["encoder.embedding.weight"] = Stored(source)
     if not config.tie_output:
         sources["output.weight"] = Stored("lm_head.weight")
     if config.output_bias:
@@ -109,13 +113,20 @@ def read_bart_layout(
     return Blueprint(config=config, sources=sources, ignored=ignored, infinite=("output.bias",))
 
 
-def _positions(part: str, stack: StackConfig, kind: Positions, pad: int) -> Source:
-    rows, size = stack.position_offset + stack.max_positions, stack.hidden_size
-    if kind == "learned":
-        return Stored(f"{part}.embed_positions.weight")
+def _embedding_name(stored: Mapping[str, StoredTensor], part: str) -> str:
+    """Name of what a part reads: weights that are tied are stored under one name of several, or under all."""
+    other = "encoder" if part == "decoder" else "decoder"
+    names = (f"{part}.embed_tokens.weight", "shared.weight", f"{other}.embed_tokens.weight", "lm_head.weight")
+    return next((name for name in names if name in stored), "shared.weight")
+
+
+def _positions(stored: Mapping[str, StoredTensor], part: str, stack: StackConfig, kind: Positions, pad: int) -> Source:
+    name, rows, size = f"{part}.embed_positions.weight", stack.max_positions, stack.hidden_size
+    if kind == "learned" or (kind == "marian" and name in stored):
+        return Stored(name)
     if kind == "marian":
         return Computed(partial(marian_sinusoids, rows, size))
-    return Computed(partial(tensor2tensor_sinusoids, rows, size, pad if pad < rows else None))
+    return Computed(partial(tensor2tensor_sinusoids, pad + 1, rows, size))  # positions begin behind the padding id
 
 
 def _stack_sources(part: str, stack: StackConfig) -> Sources:

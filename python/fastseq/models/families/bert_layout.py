@@ -54,6 +54,7 @@ def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sourc
         sources |= linear("head.output", "qa_outputs" if task == "question-answering" else "classifier")
     has_dense = task == "text-classification"
     fields.require("position_embedding_type", ["absolute"])
+    fields.require("is_decoder", [False])  # attention to what came before only
     fields.require("problem_type", ["single_label_classification", "multi_label_classification", "regression"])
     config = EncoderConfig(
         model_type=model_type,
