@@ -110,13 +110,20 @@ def test_unknown_families_are_told_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_every_wrong_field_is_named(tmp_path: Path) -> None:
-    wrong = {"hidden_size": "wide", "num_hidden_layers": 10**9, "hidden_act": "snake", "id2label": {"a": 1}}
+    wrong: dict[str, Any] = {
+        "pad_token_id": -1,
+        "hidden_size": "wide",
+        "num_hidden_layers": 10**9,
+        "hidden_act": "snake",
+        "id2label": {"a": 1},
+    }
     write(tmp_path, BERT)
     (tmp_path / "config.json").write_text(json.dumps(BERT | wrong | {"position_embedding_type": "relative_key"}))
     with pytest.raises(ValueError, match=r"config\.json") as caught:
         load_model(tmp_path)
     for part in (
         "hidden_size is 'wide'; expected a whole number from 1",
+        "pad_token_id is -1; expected a whole number from 0",
         "num_hidden_layers is 1000000000; expected a whole number from 0 to 1024",
         "hidden_act is 'snake'; expected one of relu, gelu",
         "id2label is wrong",

@@ -1,4 +1,4 @@
-"""RoBERTa and XLM-RoBERTa (Liu et al., 2019; Conneau et al., 2020)."""
+"""RoBERTa, XLM-RoBERTa and CamemBERT (Liu et al., 2019; Conneau et al., 2020; Martin et al., 2020)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastseq.models.families.blueprint import Blueprint, Family
 from fastseq.models.families.fields import Fields
 from fastseq.weights import StoredTensor
 
-__all__ = ["FAMILY", "XLM_ROBERTA"]
+__all__ = ["CAMEMBERT", "FAMILY", "XLM_ROBERTA"]
 
 
 def _read(model_type: str, fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
@@ -21,4 +21,5 @@ def _read(model_type: str, fields: Fields, stored: Mapping[str, StoredTensor]) -
 
 
 FAMILY = Family(partial(_read, "roberta"), prefix="roberta.")
+CAMEMBERT = Family(partial(_read, "camembert"), prefix="roberta.")
 XLM_ROBERTA = Family(partial(_read, "xlm-roberta"), prefix="roberta.")
