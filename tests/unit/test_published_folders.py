@@ -94,6 +94,11 @@ def test_generation_defaults_come_from_their_own_file_or_the_configuration(tmp_p
     assert model.generate(sources, decoder_start_token_id=5) != model.generate(sources)
     with pytest.raises(ValueError, match="decoder_start_token_id is 11; expected an id below 11"):
         model.generate(sources, decoder_start_token_id=11)
+    (tmp_path / "generation_config.json").write_text('{"guidance_scale": 1.0, "stop_strings": null}')
+    load_model(tmp_path)
+    (tmp_path / "generation_config.json").write_text('{"guidance_scale": 2.0}')
+    with pytest.raises(ValueError, match=r"generation_config\.json: guidance_scale is 2\.0; it is not supported"):
+        load_model(tmp_path)
     (tmp_path / "generation_config.json").write_text('{"num_beams": 0}')
     with pytest.raises(ValueError, match=r"generation_config\.json: num_beams is 0; expected at least 1"):
         load_model(tmp_path)

@@ -88,7 +88,8 @@ def _generation_defaults(
     """What the folder says in a file of its own, or what older folders say in `config.json`."""
     path = folder / GENERATION_FILE
     own = path.is_file()
+    values = read_object(path) if own else values
     try:
-        return GenerationDefaults.read(read_object(path) if own else values, start_id=start_id, eos_id=eos_id)
+        return GenerationDefaults.read(values, start_id=start_id, eos_id=eos_id)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path if own else folder / CONFIG_FILE}: {error}") from None
