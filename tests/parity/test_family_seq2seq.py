@@ -63,6 +63,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "m2m_100": ("M2M100", BART_LIKE | {"scale_embedding": True, "d_model": 36}),
     "pegasus": ("Pegasus", BART_LIKE | {"scale_embedding": True, "activation_function": "gelu_new"}),
     "blenderbot": ("Blenderbot", BART_LIKE | {"scale_embedding": True, "decoder_start_token_id": 1}),
+    "blenderbot-small": ("BlenderbotSmall", BART_LIKE | {"scale_embedding": True, "decoder_start_token_id": 1}),
     "fsmt": ("FSMT", FSMT),
     "t5": ("T5", T5 | {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 12}),
     "t5-v1.1": ("T5", T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "num_decoder_layers": 1}),
