@@ -30,6 +30,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("Bert", BERT),
     "roberta": ("Roberta", BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
     "xlm-roberta": ("XLMRoberta", BERT | {"pad_token_id": 1, "type_vocab_size": 1, "hidden_act": "gelu_new"}),
+    "camembert": ("Camembert", BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
     "distilbert": (
         "DistilBert",
         {"vocab_size": 71, "dim": 24, "n_layers": 2, "n_heads": 3, "hidden_dim": 37, "max_position_embeddings": 40},

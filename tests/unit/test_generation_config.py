@@ -49,6 +49,7 @@ def test_numbers_of_numpy_become_numbers_of_python():
     "options, error, message",
     [
         ({"num_beams": 0}, ValueError, "num_beams is 0; expected at least 1"),
+        ({"num_beams": 10**9}, ValueError, "num_beams is 1000000000; expected at most 65536"),
         ({"num_beams": 2.0}, TypeError, "num_beams is 2.0; expected an integer"),
         ({"num_return_sequences": 2}, ValueError, "num_return_sequences is 2; expected at most num_beams = 1"),
         ({"max_length": 0}, ValueError, "max_length is 0"),

@@ -41,9 +41,10 @@ MARIAN: dict[str, Any] = {
     "eos_token_id": 0,
     "decoder_start_token_id": 10,
 }
+EXTRA = {"final_logits_bias": None}
 
 
-def stored_tensors(values: dict[str, Any], extra: set[str]) -> dict[str, Any]:
+def stored_tensors(values: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     """Random tensors of exactly the names and shapes that the family wants."""
     blueprint = FAMILIES[values["model_type"]].read(Fields(values), extra)
     generator = np.random.default_rng(0)
@@ -57,7 +58,7 @@ def stored_tensors(values: dict[str, Any], extra: set[str]) -> dict[str, Any]:
 def write(folder: Path, values: dict[str, Any], tensors: dict[str, Any] | None = None) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(values))
-    extra = {"final_logits_bias", "model.shared.weight"} if values["model_type"] == "marian" else set()
+    extra = EXTRA if values["model_type"] == "marian" else {}
     write_safetensors(folder / "model.safetensors", tensors or stored_tensors(values, extra))
     return folder
 
@@ -93,6 +94,11 @@ def test_generation_defaults_come_from_their_own_file_or_the_configuration(tmp_p
     assert model.generate(sources, decoder_start_token_id=5) != model.generate(sources)
     with pytest.raises(ValueError, match="decoder_start_token_id is 11; expected an id below 11"):
         model.generate(sources, decoder_start_token_id=11)
+    (tmp_path / "generation_config.json").write_text('{"guidance_scale": 1.0, "stop_strings": null}')
+    load_model(tmp_path)
+    (tmp_path / "generation_config.json").write_text('{"guidance_scale": 2.0}')
+    with pytest.raises(ValueError, match=r"generation_config\.json: guidance_scale is 2\.0; it is not supported"):
+        load_model(tmp_path)
     (tmp_path / "generation_config.json").write_text('{"num_beams": 0}')
     with pytest.raises(ValueError, match=r"generation_config\.json: num_beams is 0; expected at least 1"):
         load_model(tmp_path)
@@ -109,13 +115,20 @@ def test_unknown_families_are_told_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_every_wrong_field_is_named(tmp_path: Path) -> None:
-    wrong = {"hidden_size": "wide", "num_hidden_layers": 10**9, "hidden_act": "snake", "id2label": {"a": 1}}
+    wrong: dict[str, Any] = {
+        "pad_token_id": -1,
+        "hidden_size": "wide",
+        "num_hidden_layers": 10**9,
+        "hidden_act": "snake",
+        "id2label": {"a": 1},
+    }
     write(tmp_path, BERT)
     (tmp_path / "config.json").write_text(json.dumps(BERT | wrong | {"position_embedding_type": "relative_key"}))
     with pytest.raises(ValueError, match=r"config\.json") as caught:
         load_model(tmp_path)
     for part in (
         "hidden_size is 'wide'; expected a whole number from 1",
+        "pad_token_id is -1; expected a whole number from 0",
         "num_hidden_layers is 1000000000; expected a whole number from 0 to 1024",
         "hidden_act is 'snake'; expected one of relu, gelu",
         "id2label is wrong",
@@ -125,7 +138,7 @@ def test_every_wrong_field_is_named(tmp_path: Path) -> None:
 
 
 def test_every_wrong_tensor_is_named(tmp_path: Path) -> None:
-    tensors = stored_tensors(BERT, set())
+    tensors = stored_tensors(BERT, {})
     del tensors["pooler.dense.bias"], tensors["encoder.layer.0.attention.self.key.weight"]
     tensors["classifier.weight"] = np.zeros((3, 6), np.float32)
     tensors["embeddings.word_embeddings.weight"] = np.zeros((11, 6), np.int64)
@@ -144,7 +157,7 @@ def test_every_wrong_tensor_is_named(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_none_are_refused_but_for_a_bias_that_forbids(tmp_path: Path) -> None:
-    tensors = stored_tensors(MARIAN, {"final_logits_bias", "model.shared.weight"})
+    tensors = stored_tensors(MARIAN, EXTRA)
     tensors["final_logits_bias"][0, 5] = -np.inf
     for backend in ("native", "numpy"):
         found = load_model(write(tmp_path, MARIAN, tensors), backend=backend).generate([[1, 2]], num_beams=3)
@@ -159,7 +172,7 @@ def test_numbers_that_are_none_are_refused_but_for_a_bias_that_forbids(tmp_path:
 def test_configurations_that_say_nothing_or_nonsense_are_an_error(family: str) -> None:
     for values in ({}, {name: "x" for name in MARIAN | BERT}, {name: -1 for name in MARIAN | BERT}):
         fields = Fields({**values, "model_type": family})
-        FAMILIES[family].read(fields, set())
+        FAMILIES[family].read(fields, {})
         with pytest.raises(ValueError):
             fields.check()
 

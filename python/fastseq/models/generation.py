@@ -13,6 +13,8 @@ from fastseq.search import GenerationConfig
 __all__ = ["GenerationDefaults"]
 
 _DEFAULT_LENGTH = 256
+# What would change the result, and the value with which it does not.
+_UNSUPPORTED: dict[str, Any] = {"guidance_scale": 1, "stop_strings": [], "watermarking_config": {}}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class GenerationDefaults:
         TypeError, ValueError
             If a value is wrong.
         """
+        for name, without in _UNSUPPORTED.items():
+            if values.get(name) not in (None, without):
+                raise ValueError(f"{name} is {str(values[name])[:60]}; it is not supported")
         known = {field.name for field in dataclasses.fields(GenerationConfig)}
         options = {name: value for name, value in values.items() if name in known and value is not None}
         for length, new_tokens in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):

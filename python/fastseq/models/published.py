@@ -56,7 +56,7 @@ def load_published(
         raise ValueError(f"{folder / CONFIG_FILE}: model_type is {str(model_type)[:60]!r}; expected one of {known}")
     stored = open_weights(folder)
     fields = Fields(values)
-    blueprint = family.read(fields, {plain_name(name, family.prefix) for name in stored})
+    blueprint = family.read(fields, {plain_name(name, family.prefix): tensor for name, tensor in stored.items()})
     try:
         fields.check()
     except ValueError as error:
@@ -88,7 +88,8 @@ def _generation_defaults(
     """What the folder says in a file of its own, or what older folders say in `config.json`."""
     path = folder / GENERATION_FILE
     own = path.is_file()
+    values = read_object(path) if own else values
     try:
-        return GenerationDefaults.read(read_object(path) if own else values, start_id=start_id, eos_id=eos_id)
+        return GenerationDefaults.read(values, start_id=start_id, eos_id=eos_id)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path if own else folder / CONFIG_FILE}: {error}") from None

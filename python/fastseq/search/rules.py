@@ -26,11 +26,19 @@ __all__ = ["CHECKS", "LIMITS", "PRESETS", "check_together", "longest_length"]
 
 # Two names of one limit.
 LIMITS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
+_MOST_ROWS = 1 << 16  # a number in a folder must not be able to fill the memory
 PRESETS = ("hf", "ct2", "marian")
 
 
 def _at_least(lowest: int) -> Callable[[str, Any], Any]:
     return lambda name, value: check_integer(name, value, lowest)
+
+
+def _rows(name: str, value: Any) -> int:
+    count = check_integer(name, value, 1)
+    if count > _MOST_ROWS:
+        raise ValueError(f"{name} is {count}; expected at most {_MOST_ROWS}")
+    return count
 
 
 def _number(wanted: str, valid: Callable[[float], bool]) -> Callable[[str, Any], Any]:
@@ -54,8 +62,8 @@ _PROBABILITY = _number("a number from 0 to 1", lambda x: 0.0 <= x <= 1.0)
 _CUTOFF = _number("a number of at least 0, below 1", lambda x: 0.0 <= x < 1.0)
 
 CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "num_beams": _at_least(1),
-    "num_return_sequences": _at_least(1),
+    "num_beams": _rows,
+    "num_return_sequences": _rows,
     "max_length": _at_least(1),
     "max_new_tokens": _at_least(0),
     "min_length": _at_least(0),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import mmap
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,6 +38,7 @@ NUMBERS: dict[str, tuple[np.dtype[Any], np.dtype[Any]]] = {
     "BOOL": (np.dtype("u1"), np.dtype(np.bool_)),
 }
 _FLOATS = ", ".join(name for name, (_, result) in NUMBERS.items() if result == np.float32)
+_COMPARED = 1 << 20  # elements that are compared at once
 _MOST_DIMENSIONS = 32  # of an array in every NumPy
 _MOST_ELEMENTS = 1 << 56  # keeps sizes in bytes within a machine word, also those of empty tensors
 
@@ -122,6 +123,33 @@ class StoredTensor:
         array: NDArray[Any] = np.ndarray(self.shape, result, self.content, self.offset)
         array.flags.writeable = False
         return array
+
+    def equals(self, other: StoredTensor) -> bool:
+        """Return whether another tensor has the same shape and the same numbers.
+
+        Two names of one place in a file are told without reading; else both are read by parts, up to the first that
+        differs.
+        """
+        if self.shape != other.shape or 0 in self.shape:
+            return self.shape == other.shape
+        if self.content is other.content and self._place() == other._place():
+            return True
+        return all(np.array_equal(one, two) for one, two in zip(self._parts(), other._parts(), strict=True))
+
+    def _place(self) -> tuple[object, ...]:
+        return self.numbers, self.strides, self.offset, self.big_endian
+
+    def _parts(self) -> Iterator[NDArray[Any]]:
+        """Read some rows after the other."""
+        if not self.shape:
+            yield self.read()
+            return
+        rows, step = self.shape[0], max(1, _COMPARED * self.shape[0] // math.prod(self.shape))
+        for first in range(0, rows, step):
+            offset = self.offset + first * self.strides[0] * item_size(self.numbers)
+            part = replace(self, shape=(min(step, rows - first), *self.shape[1:]), offset=offset)
+            yield part.read()
+            part.let_go()
 
     def let_go(self) -> None:
         """Tell the system that the numbers are not needed in memory for now; reading them again is fine."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from fastseq.models.families.bert_layout import Head, bert_stack, embedding_sources, encoder_blueprint
 from fastseq.models.families.blueprint import Blueprint, Family
 from fastseq.models.families.fields import Fields
 from fastseq.models.families.sources import Sources, attention, linear, norm
 from fastseq.models.stack import StackConfig
+from fastseq.weights import StoredTensor
 
 __all__ = ["FAMILY"]
 
 
-def _read(fields: Fields, stored: Collection[str]) -> Blueprint:
+def _read(fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
     stack = bert_stack(fields, activation="gelu_new")
     layers, inner = len(stack.layers), fields.size("inner_group_num", 1)
     groups = fields.size("num_hidden_groups", 1)

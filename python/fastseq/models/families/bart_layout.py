@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
@@ -11,9 +12,10 @@ import numpy as np
 from fastseq.models.families.blueprint import Blueprint
 from fastseq.models.families.fields import Fields
 from fastseq.models.families.positions import marian_sinusoids, tensor2tensor_sinusoids
-from fastseq.models.families.sources import Computed, Source, Sources, Stored, attention, linear, norm
+from fastseq.models.families.sources import Computed, Source, Sources, Stored, attention, is_copy, linear, norm
 from fastseq.models.kinds import EncoderDecoderConfig
 from fastseq.models.stack import StackConfig
+from fastseq.weights import StoredTensor
 
 __all__ = ["read_bart_layout"]
 
@@ -22,7 +24,7 @@ Positions = Literal["learned", "marian", "tensor2tensor"]
 
 def read_bart_layout(
     fields: Fields,
-    stored: Collection[str],
+    stored: Mapping[str, StoredTensor],
     model_type: str,
     *,
     norm_first: bool,
@@ -33,6 +35,10 @@ def read_bart_layout(
     pad_token_id: int,
     decoder_start_token_id: int,
     separate_embeddings: bool = False,
+    position_offset: int = 2,
+    scale_embedding: bool = False,
+    vocab_sizes: tuple[str, str] = ("vocab_size", "decoder_vocab_size"),
+    output: str = "lm_head.weight",
 ) -> Blueprint:
     """Return the blueprint of a family.
 
@@ -45,21 +51,36 @@ def read_bart_layout(
         Pre-norm layers and a norm at the end.
     embedding_norm : bool
     positions : {"learned", "marian", "tensor2tensor"}
-        A table in the folder that begins two rows late, or one of two kinds of sinusoids.
+        A table in the folder, or one of two kinds of sinusoids, which may be stored.
     activation : str
         The default of `activation_function`, as the following are of theirs.
     eos_token_id, pad_token_id, decoder_start_token_id : int
     separate_embeddings : bool, default False
-        Whether encoder and decoder have one each.
+        Whether encoder and decoder have one each, also where their numbers are the same.
+    position_offset : int, default 2
+        The row that a table of positions begins with.
+    scale_embedding : bool, default False
+        The default of the field of this name.
+    vocab_sizes : pair of str
+        Fields of the source's and the target's vocabulary size; the second may be missing.
+    output : str
+        Name of the output layer's weight.
     """
-    vocab_size, offset = fields.size("vocab_size"), {"learned": 2, "marian": 0, "tensor2tensor": 2}[positions]
-    pad = fields.token("pad_token_id", pad_token_id)
+    vocab_size, pad = fields.size(vocab_sizes[0]), fields.token("pad_token_id", pad_token_id)
+    source, target = _embedding_name(stored, "encoder"), _embedding_name(stored, "decoder")
+    separate = separate_embeddings or (source != target and not is_copy(stored, source, target))
+    tied = is_copy(stored, output, target)
+    if output not in stored:
+        tied = fields.flag("tie_word_embeddings", True)
+
+    # Of fairseq's sinusoids those behind the padding id are used.
+    offset = {"learned": position_offset, "marian": 0, "tensor2tensor": pad + 1}[positions]
 
     def stack(part: str) -> StackConfig:
         hidden, heads = fields.size("d_model"), fields.size(f"{part}_attention_heads")
         head_size = fields.head_size(hidden, heads)
         return StackConfig(
-            vocab_size=fields.size("decoder_vocab_size", vocab_size) if part == "decoder" else vocab_size,
+            vocab_size=fields.size(vocab_sizes[1], vocab_size) if part == "decoder" else vocab_size,
             hidden_size=hidden,
             layers=fields.layers(f"{part}_layers"),
             num_heads=heads,
@@ -71,10 +92,10 @@ def read_bart_layout(
             norm_first=norm_first,
             final_norm=norm_first,
             embedding_norm=embedding_norm,
-            embedding_scale=float(np.sqrt(hidden)) if fields.flag("scale_embedding", False) else 1.0,
+            embedding_scale=float(np.sqrt(hidden)) if fields.flag("scale_embedding", scale_embedding) else 1.0,
             positions="table",
             max_positions=fields.positions("max_position_embeddings"),
-            position_offset=offset,
+            position_offset=offset if f"{part}.embed_positions.weight" in stored or positions == "learned" else 0,
             attention_scale=head_size**-0.5,
             cross_attention=part == "decoder",
         )
@@ -83,8 +104,8 @@ def read_bart_layout(
         model_type=model_type,
         encoder=stack("encoder"),
         decoder=stack("decoder"),
-        shared_embedding=not separate_embeddings,
-        tie_output=fields.flag("tie_word_embeddings", True),
+        shared_embedding=not separate,
+        tie_output=tied,
         output_bias="final_logits_bias" in stored,
         pad_token_id=pad,
         bos_token_id=fields.token("decoder_start_token_id", decoder_start_token_id),
@@ -92,30 +113,39 @@ def read_bart_layout(
     )
     if config.shared_embedding and config.encoder.vocab_size != config.decoder.vocab_size:
         fields.problem("decoder_vocab_size differs from vocab_size, but one embedding is shared")
+    if positions == "tensor2tensor" and config.bos_token_id == pad:
+        fields.problem("decoder_start_token_id is pad_token_id, which has no position")
+    if positions == "tensor2tensor" and config.memory_size < 4:
+        fields.problem(f"d_model is {config.memory_size}; expected at least 4 for sines and cosines")
     sources = _stack_sources("encoder", config.encoder) | _stack_sources("decoder", config.decoder)
     for part, description in (("encoder", config.encoder), ("decoder", config.decoder)):
-        sources[f"{part}.positions.weight"] = _positions(part, description, positions, pad)
-    names = ("decoder.embed_tokens.weight", "shared.weight", "encoder.embed_tokens.weight", "lm_head.weight")
-    shared = next((name for name in names[separate_embeddings ^ 1 :] if name in stored), "shared.weight")
-    sources["decoder.embedding.weight"] = Stored(names[0] if separate_embeddings else shared)
-    if separate_embeddings:
-        sources["encoder.embedding.weight"] = Stored("encoder.embed_tokens.weight")
+        sources[f"{part}.positions.weight"] = _positions(stored, part, description, positions, pad)
+    sources["decoder.embedding.weight"] = Stored(target)
+    if separate:
+        sources["encoder.embedding.weight"] = Stored(source)
     if not config.tie_output:
-        sources["output.weight"] = Stored("lm_head.weight")
+        sources["output.weight"] = Stored(output)
     if config.output_bias:
         bias_shape = {"final_logits_bias": (1, config.decoder.vocab_size)}
         sources["output.bias"] = Computed(np.ravel, bias_shape)
-    ignored = (r"(encoder|decoder)\.embed_(tokens|positions)\.weights?", r"shared\.weight", r"lm_head\.weight")
+    ignored = (r"(encoder|decoder)\.embed_(tokens|positions)\.weights?", r"shared\.weight", re.escape(output))
     return Blueprint(config=config, sources=sources, ignored=ignored, infinite=("output.bias",))
 
 
-def _positions(part: str, stack: StackConfig, kind: Positions, pad: int) -> Source:
-    rows, size = stack.position_offset + stack.max_positions, stack.hidden_size
-    if kind == "learned":
-        return Stored(f"{part}.embed_positions.weight")
+def _embedding_name(stored: Mapping[str, StoredTensor], part: str) -> str:
+    """Name of what a part reads: weights that are tied are stored under one name of several, or under all."""
+    other = "encoder" if part == "decoder" else "decoder"
+    names = (f"{part}.embed_tokens.weight", "shared.weight", f"{other}.embed_tokens.weight", "lm_head.weight")
+    return next((name for name in names if name in stored), "shared.weight")
+
+
+def _positions(stored: Mapping[str, StoredTensor], part: str, stack: StackConfig, kind: Positions, pad: int) -> Source:
+    name, rows, size = f"{part}.embed_positions.weight", stack.max_positions, stack.hidden_size
+    if kind == "learned" or name in stored:
+        return Stored(name)
     if kind == "marian":
         return Computed(partial(marian_sinusoids, rows, size))
-    return Computed(partial(tensor2tensor_sinusoids, rows, size, pad if pad < rows else None))
+    return Computed(partial(tensor2tensor_sinusoids, pad + 1, rows, size))
 
 
 def _stack_sources(part: str, stack: StackConfig) -> Sources:

@@ -54,6 +54,7 @@ def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sourc
         sources |= linear("head.output", "qa_outputs" if task == "question-answering" else "classifier")
     has_dense = task == "text-classification"
     fields.require("position_embedding_type", ["absolute"])
+    fields.require("is_decoder", [False])  # attention to what came before only
     fields.require("problem_type", ["single_label_classification", "multi_label_classification", "regression"])
     config = EncoderConfig(
         model_type=model_type,
@@ -63,7 +64,7 @@ def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sourc
         problem_type=fields.get("problem_type"),
         head_dense=has_dense,
         head_activation=head.activation if has_dense else "none",
-        pad_token_id=fields.get("pad_token_id"),
+        pad_token_id=None if fields.get("pad_token_id") is None else fields.token("pad_token_id"),
     )
     ignored: tuple[str, ...] = (r"(.*\.)?position_ids", r"(.*\.)?token_type_ids", r"pooler\..*")
     if task == "feature-extraction":

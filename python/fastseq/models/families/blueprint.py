@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from fastseq.models.families.fields import Fields
 from fastseq.models.families.sources import Sources
 from fastseq.models.kinds import DecoderConfig, EncoderConfig, EncoderDecoderConfig
+from fastseq.weights import StoredTensor
 
 __all__ = ["Blueprint", "Family", "ModelConfig"]
 
@@ -43,10 +44,10 @@ class Family:
     Parameters
     ----------
     read : callable
-        The fields of `config.json` and the names of the stored tensors, without prefix, to a blueprint.
+        The fields of `config.json` and the stored tensors, by their names without prefix, to a blueprint.
     prefix : str
         What the tensors' names begin with where the model is a part of one with a head.
     """
 
-    read: Callable[[Fields, Collection[str]], Blueprint]
+    read: Callable[[Fields, Mapping[str, StoredTensor]], Blueprint]
     prefix: str

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from fastseq.models.families.bert_layout import Head, embedding_sources, encoder_blueprint
 from fastseq.models.families.blueprint import Blueprint, Family
 from fastseq.models.families.fields import Fields
 from fastseq.models.families.sources import Sources, attention, linear, norm
 from fastseq.models.stack import StackConfig
+from fastseq.weights import StoredTensor
 
 __all__ = ["FAMILY"]
 
 
-def _read(fields: Fields, stored: Collection[str]) -> Blueprint:
+def _read(fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
     stack = _stack(fields)
     head = Head(dense="pre_classifier", output="classifier", activation="relu")
     return encoder_blueprint(fields, "distilbert", stack, embedding_sources(stack) | _sources(stack), head)

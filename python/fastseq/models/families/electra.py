@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from fastseq.models.families.bert_layout import Head, bert_stack, bert_stack_sources, encoder_blueprint
 from fastseq.models.families.blueprint import Blueprint, Family
 from fastseq.models.families.fields import Fields
 from fastseq.models.families.sources import linear
+from fastseq.weights import StoredTensor
 
 __all__ = ["FAMILY"]
 
 
-def _read(fields: Fields, stored: Collection[str]) -> Blueprint:
+def _read(fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
     stack = bert_stack(fields)
     size = fields.size("embedding_size", 128)
     if size != stack.hidden_size:

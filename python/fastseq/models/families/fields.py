@@ -122,7 +122,7 @@ class Fields:
     def check(self) -> None:
         """Raise ValueError if anything was wrong."""
         if self._problems:
-            raise ValueError("; ".join(self._problems))
+            raise ValueError("; ".join(dict.fromkeys(self._problems)))
 
 
 def _short(value: Any) -> str:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from fastseq.models.families.blueprint import Blueprint, Family
 from fastseq.models.families.fields import Fields
-from fastseq.models.families.sources import Sources, Stored, norm
+from fastseq.models.families.sources import Sources, Stored, is_copy, norm
 from fastseq.models.kinds import DecoderConfig
 from fastseq.models.stack import StackConfig
+from fastseq.weights import StoredTensor
 
 __all__ = ["FAMILY"]
 
 
-def _read(fields: Fields, stored: Collection[str]) -> Blueprint:
+def _read(fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
     fields.require("scale_attn_by_inverse_layer_idx", [False])
     fields.require("add_cross_attention", [False])
     stack = _stack(fields)
     eos = fields.first_token("eos_token_id", 50256)
     tied = fields.flag("tie_word_embeddings", True)
+    if "lm_head.weight" in stored:
+        tied = is_copy(stored, "lm_head.weight", "wte.weight")
     config = DecoderConfig(
         model_type="gpt2",
         decoder=stack,

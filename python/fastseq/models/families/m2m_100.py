@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from fastseq.models.families.bart_layout import read_bart_layout
 from fastseq.models.families.blueprint import Blueprint, Family
 from fastseq.models.families.fields import Fields
+from fastseq.weights import StoredTensor
 
 __all__ = ["FAMILY"]
 
 
-def _read(fields: Fields, stored: Collection[str]) -> Blueprint:
+def _read(fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
     return read_bart_layout(
         fields,
         stored,

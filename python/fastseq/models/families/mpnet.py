@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Mapping
 from functools import partial
 
 from fastseq.models.families.bert_layout import Head, bert_stack, embedding_sources, encoder_blueprint
@@ -12,13 +12,14 @@ from fastseq.models.families.fields import Fields
 from fastseq.models.families.positions import relative_biases
 from fastseq.models.families.sources import Computed, Sources, attention, linear, norm
 from fastseq.models.stack import StackConfig
+from fastseq.weights import StoredTensor
 
 __all__ = ["FAMILY"]
 
 _BUCKETS, _FARTHEST = 32, 128  # whatever the configuration says
 
 
-def _read(fields: Fields, stored: Collection[str]) -> Blueprint:
+def _read(fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
     fields.require("relative_attention_num_buckets", [_BUCKETS])
     stack = bert_stack(fields, position_offset=2, token_types=0)
     stack = dataclasses.replace(stack, relative_positions=_FARTHEST)

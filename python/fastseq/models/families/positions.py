@@ -20,19 +20,17 @@ def marian_sinusoids(count: int, size: int) -> Array:
     return np.concatenate((np.sin(angles[:, 0::2]), np.cos(angles[:, 1::2])), axis=1).astype(np.float32)
 
 
-def tensor2tensor_sinusoids(count: int, size: int, zero: int | None) -> Array:
-    """Sines, then cosines, of position * 10000^(-i / (size / 2 - 1)), row `zero` empty: (count, size).
+def tensor2tensor_sinusoids(first: int, count: int, size: int) -> Array:
+    """Sines, then cosines, of position * 10000^(-i / (size / 2 - 1)), from position `first` on: (count, size).
 
     In float32 throughout, as in ``M2M100SinusoidalPositionalEmbedding``: the angles' roundings matter at far positions.
     """
     half = size // 2
     step = np.float32(math.log(10000) / (half - 1))
     frequencies = np.exp(np.arange(half, dtype=np.float32) * -step)
-    angles = np.arange(count, dtype=np.float32)[:, None] * frequencies
+    angles = np.arange(first, first + count).astype(np.float32)[:, None] * frequencies
     table = np.zeros((count, size), np.float32)
     table[:, :half], table[:, half : 2 * half] = np.sin(angles), np.cos(angles)
-    if zero is not None:
-        table[zero] = 0
     return table
 
 

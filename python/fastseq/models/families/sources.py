@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseq.models.stack import Shapes
+from fastseq.weights import StoredTensor
 
-__all__ = ["Computed", "Source", "Sources", "Stored", "attention", "linear", "norm"]
+__all__ = ["Computed", "Source", "Sources", "Stored", "attention", "is_copy", "linear", "norm"]
 
 Array: TypeAlias = NDArray[np.float32]
 
@@ -61,6 +62,11 @@ class Computed:
     def build(self, stored: list[Array]) -> Array:
         """Call the function."""
         return np.ascontiguousarray(self.function(*stored), np.float32)
+
+
+def is_copy(stored: Mapping[str, StoredTensor], name: str, of: str) -> bool:
+    """Return whether a stored tensor is there, and has the numbers of another one that is there."""
+    return name in stored and of in stored and (name == of or stored[name].equals(stored[of]))
 
 
 def linear(ours: str, theirs: str, bias: bool = True) -> Sources:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from functools import partial
 
 from fastseq.models.families.blueprint import Blueprint, Family
 from fastseq.models.families.fields import Fields
 from fastseq.models.families.positions import relative_biases
-from fastseq.models.families.sources import Computed, Sources, Stored, attention, linear, norm
+from fastseq.models.families.sources import Computed, Sources, Stored, attention, is_copy, linear, norm
 from fastseq.models.kinds import EncoderDecoderConfig
 from fastseq.models.stack import Activation, StackConfig
+from fastseq.weights import StoredTensor
 
 __all__ = ["FAMILY", "MT5"]
 
 
-def _read(model_type: str, fields: Fields, stored: Collection[str]) -> Blueprint:
+def _read(model_type: str, fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
+    buckets = fields.size("relative_attention_num_buckets", 32)
+    farthest = fields.positions("relative_attention_max_distance", 128)
+    if buckets < 4 or farthest <= buckets // 2:  # a decoder has half of them for one distance each
+        fields.problem(f"{buckets} buckets of relative positions do not fit a largest distance of {farthest}")
     encoder = _stack(fields, fields.layers("num_layers"), is_decoder=False)
     decoder = _stack(fields, fields.layers("num_decoder_layers", len(encoder.layers)), is_decoder=True)
-    tied = "lm_head.weight" not in stored
+    names = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    embedding = next((name for name in names if name in stored), names[0])
+    tied = "lm_head.weight" not in stored or is_copy(stored, "lm_head.weight", embedding)
     # The first T5 tied and scaled; T5 v1.1 does neither, and says so by tie_word_embeddings; mT5 never scales.
     scaled = model_type == "t5" and fields.flag("scale_decoder_outputs", fields.flag("tie_word_embeddings", True))
     config = EncoderDecoderConfig(
@@ -34,12 +41,11 @@ def _read(model_type: str, fields: Fields, stored: Collection[str]) -> Blueprint
         eos_token_id=fields.first_token("eos_token_id", 1),
     )
     sources = _sources(fields, "encoder", encoder) | _sources(fields, "decoder", decoder)
-    names = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
-    sources["decoder.embedding.weight"] = Stored(next((name for name in names if name in stored), names[0]))
+    sources["decoder.embedding.weight"] = Stored(embedding)
     if not tied:
         sources["output.weight"] = Stored("lm_head.weight")
     ignored = (
-        r"(encoder|decoder)\.embed_tokens\.weight",
+        r"((encoder|decoder)\.embed_tokens|lm_head)\.weight",
         r"decoder\..*\.EncDecAttention\.relative_attention_bias\.weight",
     )
     return Blueprint(config=config, sources=sources, ignored=ignored)
