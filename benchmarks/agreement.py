@@ -18,8 +18,9 @@ import fastseq
 from fastseq.pipelines.pronounce import BUNDLED_MODELS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples" / "g2p"))
-from corpus import read_cmudict
 from scale import Work, model_of
+
+from corpus import read_cmudict
 
 
 def line(name: str, path: Path, compute_type: str, sentences: list[list[int]], beams: list[int]) -> str:
@@ -27,11 +28,9 @@ def line(name: str, path: Path, compute_type: str, sentences: list[list[int]], b
     exact, narrow = (fastseq.load_model(path, compute_type=t) for t in ("float32", compute_type))
     found: list[Any] = [fastseq.verify(narrow, exact, sentences, num_beams=b, max_new_tokens=60) for b in beams]
     first = found[0]
+    logits = f"{first.max_error:.3f} / {first.mean_error:.4f} | {100 * first.relative_error:.2f} %"
     alike = " / ".join(f"{100 * f.sentence_agreement:.1f} %" for f in found)
-    return (
-        f"| {name} | {compute_type} | {first.max_error:.3f} / {first.mean_error:.4f} | {100 * first.relative_error:.2f} % |"
-        f" {100 * first.top_agreement:.2f} % | {alike} |"
-    )
+    return f"| {name} | {compute_type} | {logits} | {100 * first.top_agreement:.2f} % | {alike} |"
 
 
 def main() -> None:
@@ -42,15 +41,15 @@ def main() -> None:
     drawn = [words[i] for i in generator.choice(len(words), 1000, replace=False)]
     print("| model | weights | logits off by, most / mean | error | top token agrees | greedy / 5 beams alike |")
     print("|---|---|---|---|---|---|")
-    for name, folder in BUNDLED_MODELS.items():
+    for folder in BUNDLED_MODELS.values():
         vocabulary = fastseq.load_model(folder).vocabulary
         print(line(folder.name, folder, "int8", [vocabulary.encode(word) for word in drawn], [1, 5]), flush=True)
     work = Work(vocabulary=1000)
     sentences = [generator.integers(4, work.vocabulary, n).tolist() for n in generator.integers(5, 40, 100)]
-    with tempfile.TemporaryDirectory() as folder:
-        model_of(work).save_pretrained(folder)
+    with tempfile.TemporaryDirectory() as saved:
+        model_of(work).save_pretrained(saved)
         for compute_type in ("bfloat16", "int8"):
-            print(line("random Transformer", Path(folder), compute_type, sentences, [1]), flush=True)
+            print(line("random Transformer", Path(saved), compute_type, sentences, [1]), flush=True)
 
 
 if __name__ == "__main__":
