@@ -2,12 +2,13 @@
 # Runs the C++ tests on emulated processors with AVX-512, one with VNNI and one without, under a small Linux.
 #   tests/avx512.sh [words]    the tests whose names contain one of the words; without any, a few of each kernel
 # Needs Debian's packages bochs, bochs-term, busybox-static, cpio, isolinux, syslinux-common and xorriso. The kernel is
-# KERNEL, or Debian's for virtual machines, which is then downloaded. Debian builds Bochs with its debugger, a few
-# million instructions a second; one built without (--enable-x86-64 --enable-avx --enable-evex --enable-pci
-# --enable-all-optimizations --with-term) runs about ten times more: BOCHS names it.
+# KERNEL, or Debian's for virtual machines, which is then downloaded. `tests/avx512.sh fixed_cases` takes 70 seconds of
+# one core with Debian's Bochs, which has its debugger built in, and 19 with one built without (--enable-x86-64
+# --enable-avx --enable-evex --enable-pci --enable-all-optimizations --with-term): BOCHS names it.
 set -euo pipefail
+kernel=${KERNEL:+$(realpath "$KERNEL")}
+bochs=$(realpath "$(command -v "${BOCHS:-bochs}" || echo bochs)")
 cd "$(dirname "$0")/.."
-bochs=${BOCHS:-bochs}
 for tool in "$bochs" busybox cpio xorrisofs; do
   command -v "$tool" > /dev/null || { echo "$tool is missing: the top of $0 says what it needs" >&2; exit 2; }
 done
@@ -16,13 +17,13 @@ done
 cmake --preset release -B build/avx512 -G Ninja -DCMAKE_EXE_LINKER_FLAGS=-static
 cmake --build build/avx512 --target fastseq_tests
 cd build/avx512
-if [ -z "${KERNEL:-}" ]; then
+if [ -z "$kernel" ]; then
   if ! compgen -G 'kernel/boot/vmlinuz-*' > /dev/null; then
     package=$(apt-cache depends linux-image-cloud-amd64 | awk '$1 == "Depends:" { print $2; exit }')
     apt-get download "$package"
     dpkg -x "$package"_*.deb kernel
   fi
-  KERNEL=$(compgen -G 'kernel/boot/vmlinuz-*')
+  kernel=$(compgen -G 'kernel/boot/vmlinuz-*')
 fi
 
 rm -rf root disc
@@ -43,7 +44,7 @@ $busybox poweroff -f
 SH
 chmod +x root/init
 (cd root && find . | cpio -o -H newc --quiet) > disc/initrd
-cp "$KERNEL" disc/vmlinuz
+cp "$kernel" disc/vmlinuz
 cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 disc/isolinux/
 # Bochs states sizes of saved registers only for XSAVE without compaction and without protection keys (features 321, 323
 # and 515), and has fast short copies (580) but turns fast strings off, which the kernel's memmove does not expect.
