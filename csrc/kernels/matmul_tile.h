@@ -34,7 +34,7 @@ struct Tile {
 #pragma GCC unroll 4
       for (int l = 0; l < L; ++l) prefetch(ahead + (k * L + l) * 16);
       F32 w[Q][P];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int q = 0; q < Q; ++q) {
 #pragma GCC unroll 8
         for (int p = 0; p < P; ++p) w[q][p] = load(weights + q * panel_stride + p * kLanes);
@@ -42,7 +42,7 @@ struct Tile {
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) {
         const F32 x = broadcast(input[r * input_stride + k]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int q = 0; q < Q; ++q) {
 #pragma GCC unroll 8
           for (int p = 0; p < P; ++p) sum[r][q][p] = fma(x, w[q][p], sum[r][q][p]);

@@ -45,7 +45,7 @@ void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel, const float
   Tile<R, P, Q> tile;
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int q = 0; q < Q; ++q) {
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) tile.sum[r][q][p] = start<C>(args, row + r, panel + q, p);
@@ -110,15 +110,22 @@ void fours(const RecurrentStepArgs& args, int64_t rows, int64_t panel) {
   }
 }
 
-template <Cell C, int Q, int R>
+template <Cell C, int R>
 void rows_of(const RecurrentStepArgs& args, int64_t row, int64_t height, int64_t panel) {
   if constexpr (R > 0) {
     if (height == R) {
-      tile<C, R, Q>(args, row, panel);
+      tile<C, R, 1>(args, row, panel);
     } else {
-      rows_of<C, Q, R - 1>(args, row, height, panel);
+      rows_of<C, R - 1>(args, row, height, panel);
     }
   }
+}
+
+/// All R rows of the panels [panel, end), Q of them at once while there are so many.
+template <Cell C, int R, int Q>
+void few_rows(const RecurrentStepArgs& args, int64_t panel, int64_t end) {
+  for (; panel + Q <= end; panel += Q) tile<C, R, Q>(args, 0, panel);
+  if constexpr (Q > 1) few_rows<C, R, Q / 2>(args, panel, end);
 }
 
 /// Rows from `begin` on of one panel; `next` is the panel after it.
@@ -131,7 +138,7 @@ void panel_rows(const RecurrentStepArgs& args, int64_t begin, int64_t panel, con
     if (height == kRows && tiles >= kTilesToFetch && t < 2) {
       tile<C, kRows, 1, kLines>(args, row, panel, next + t * args.hidden_size * kLines * 16);
     } else {
-      rows_of<C, 1, kRows>(args, row, height, panel);
+      rows_of<C, kRows>(args, row, height, panel);
     }
   }
 }
@@ -149,14 +156,14 @@ void fetch_gates(const RecurrentStepArgs& args, int64_t begin, int64_t end) {
 
 template <Cell C>
 void step(const RecurrentStepArgs& args) {
-  constexpr int kRows = max_rows<kGates<C>>();
-  // Few rows: two panels at once, for enough independent chains to hide the latency of fma.
-  constexpr int kPairRows = kRows / 2 < 2 ? kRows / 2 : 2;
-  const bool pairs = args.rows <= kPairRows;
+  // One or two rows: several panels at once, for enough independent chains to hide the latency of fma.
+  constexpr int kFewRows = max_rows<kGates<C>>() / 2 < 2 ? max_rows<kGates<C>>() / 2 : 2;
+  constexpr int64_t kPanelsOfOne = kGates<C> == 1 ? 8 : 2, kPanelsOfTwo = kGates<C> == 1 ? 4 : 2;
   // 1, 2 and 5 are no sum of threes and fours.
   const bool in_fours =
       kHasFours<C> && args.rows > 2 && args.rows != 5 && args.rows % 3 > 0 && args.rows < kRowsForFours;
-  const int64_t group = pairs ? 2 : in_fours ? kFourPanels : 1;
+  const bool few = args.rows <= kFewRows;
+  const int64_t group = !few ? (in_fours ? kFourPanels : 1) : args.rows == 1 ? kPanelsOfOne : kPanelsOfTwo;
   const int64_t groups = (args.panel_end - args.panel_begin + group - 1) / group;
   const int64_t panel_size = args.hidden_size * kGates<C> * kLanes;
   const auto begin_of = [&](int64_t g) { return args.panel_begin + (args.descending ? groups - 1 - g : g) * group; };
@@ -170,8 +177,11 @@ void step(const RecurrentStepArgs& args) {
       if (g == 0) fetch_gates<C>(args, panel, end);
       if (g + 1 < groups) fetch_gates<C>(args, begin_of(g + 1), end_of(g + 1));
     }
-    if (pairs && end - panel == 2) {
-      rows_of<C, 2, kPairRows>(args, 0, args.rows, panel);
+    if (few) {
+      if (args.rows == 1) few_rows<C, 1, kPanelsOfOne>(args, panel, end);
+      if constexpr (kFewRows > 1) {
+        if (args.rows == 2) few_rows<C, 2, kPanelsOfTwo>(args, panel, end);
+      }
       continue;
     }
     int64_t first_row = 0;
