@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq.models.families import FAMILIES
+from fastseq.models.families import find_family
 from fastseq.models.families.fields import Fields
 from fastseq.weights import write_safetensors
 
@@ -43,7 +43,7 @@ def write_marian_base(folder: Path, seed: int = 0) -> Path:
     """Write `config.json` and `model.safetensors` of float32 numbers, the same for every seed."""
     folder.mkdir(parents=True, exist_ok=True)
     published: Any = {"final_logits_bias": None}  # its name says that there is one
-    blueprint = FAMILIES["marian"].read(Fields(CONFIG), published)
+    blueprint = find_family("marian").read(Fields(CONFIG), published)
     generator = np.random.default_rng(seed)
     tensors: dict[str, NDArray[np.float32]] = {}
     for name, shape in blueprint.config.tensor_shapes().items():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastseq.models import EncoderModel, Seq2SeqModel, load_model
-from fastseq.models.families import FAMILIES
+from fastseq.models.families import FAMILIES, find_family
 from fastseq.models.families.fields import Fields
 from fastseq.weights import write_safetensors
 
@@ -46,7 +46,7 @@ EXTRA = {"final_logits_bias": None}
 
 def stored_tensors(values: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     """Random tensors of exactly the names and shapes that the family wants."""
-    blueprint = FAMILIES[values["model_type"]].read(Fields(values), extra)
+    blueprint = find_family(values["model_type"]).read(Fields(values), extra)
     generator = np.random.default_rng(0)
     tensors: dict[str, Any] = {}
     for name, shape in blueprint.config.tensor_shapes().items():
@@ -172,7 +172,7 @@ def test_numbers_that_are_none_are_refused_but_for_a_bias_that_forbids(tmp_path:
 def test_configurations_that_say_nothing_or_nonsense_are_an_error(family: str) -> None:
     for values in ({}, {name: "x" for name in MARIAN | BERT}, {name: -1 for name in MARIAN | BERT}):
         fields = Fields({**values, "model_type": family})
-        FAMILIES[family].read(fields, {})
+        find_family(family).read(fields, {})
         with pytest.raises(ValueError):
             fields.check()
 

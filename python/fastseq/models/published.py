@@ -10,7 +10,7 @@ from fastseq.models.bound import BoundTensors, plain_name
 from fastseq.models.config import CONFIG_FILE
 from fastseq.models.decoder import DecoderModel
 from fastseq.models.encoder import EncoderModel
-from fastseq.models.families import FAMILIES
+from fastseq.models.families import FAMILIES, find_family
 from fastseq.models.families.fields import Fields
 from fastseq.models.generation import GenerationDefaults
 from fastseq.models.kinds import EncoderConfig, EncoderDecoderConfig
@@ -50,10 +50,10 @@ def load_published(
         If the family is not known, a field is wrong or the weights do not fit.
     """
     model_type = values.get("model_type")
-    family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
-    if family is None:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise ValueError(f"{folder / CONFIG_FILE}: model_type is {str(model_type)[:60]!r}; expected one of {known}")
+    family = find_family(model_type)
     stored = open_weights(folder)
     fields = Fields(values)
     blueprint = family.read(fields, {plain_name(name, family.prefix): tensor for name, tensor in stored.items()})
