@@ -160,6 +160,15 @@ void attend_tiles(const Head& head, int64_t tile, int64_t tile_end, int64_t tile
   }
 }
 
+/// Values with rows of whole vectors.
+void pad_values(const AttentionArgs& args, int64_t width, float* padded) {
+  for (int64_t k = 0; k < args.keys; ++k) {
+    for (int64_t d = 0; d < width; ++d) {
+      padded[k * width + d] = d < args.value_size ? args.value[k * args.value_stride + d] : 0.0f;
+    }
+  }
+}
+
 void attention(const AttentionArgs& args) {
   const int64_t padded_keys = (args.keys + kBlock - 1) / kBlock * kBlock;
   const int64_t width = (args.value_size + kLanes - 1) / kLanes * kLanes;

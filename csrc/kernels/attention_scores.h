@@ -49,15 +49,6 @@ void pack_keys(const AttentionArgs& args, int64_t first_key, int64_t padded, flo
   }
 }
 
-/// Values with rows of whole vectors.
-void pad_values(const AttentionArgs& args, int64_t width, float* padded) {
-  for (int64_t k = 0; k < args.keys; ++k) {
-    for (int64_t d = 0; d < width; ++d) {
-      padded[k * width + d] = d < args.value_size ? args.value[k * args.value_stride + d] : 0.0f;
-    }
-  }
-}
-
 /// scores (R, Q panels), rows kBlock apart, = scale * query . key; `keys` are the packed panels.
 template <int R, int Q>
 void panel_scores(const AttentionArgs& args, const float* keys, int64_t row, float* scores) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
@@ -20,7 +20,7 @@ from fastseq.models.ragged import Offsets
 from fastseq.models.tensors import check_tensors
 from fastseq.search import GenerationConfig
 
-__all__ = ["VOCABULARY_FILE", "Floats", "Model", "PlacedModel", "place", "split"]
+__all__ = ["VOCABULARY_FILE", "Floats", "Model", "PlacedModel", "place", "split", "split_parts"]
 
 VOCABULARY_FILE = "vocab.json"
 
@@ -167,6 +167,11 @@ def place(config: Any, tensors: Mapping[str, Any], backend: str) -> Mapping[str,
     if not isinstance(tensors, (BoundTensors, PackedTensors)):
         return check_tensors(config, tensors)
     return tensors.read_all() if backend == "numpy" else tensors
+
+
+def split_parts(results: Iterable[tuple[NDArray[Any], Offsets]]) -> list[NDArray[Any]]:
+    """Return the rows of each sequence of a batch that was computed in parts."""
+    return [sequence for rows, offsets in results for sequence in split(rows, offsets)]
 
 
 def split(rows: NDArray[Any], offsets: Offsets) -> list[NDArray[Any]]:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from fastseq import _backend
-from fastseq.models.base import Floats, Model, split
+from fastseq.models.base import Floats, Model, split, split_parts
 from fastseq.models.generation import GenerationDefaults
 from fastseq.models.kinds import DecoderConfig
-from fastseq.models.ragged import Ids, Offsets, check_positions, in_parts, ragged
+from fastseq.models.ragged import Ids, Offsets, check_positions, ragged, run_in_parts
 from fastseq.search import Generation, GenerationConfig, Outputs, SearchStream
 from fastseq.search.inputs import split_inputs
 from fastseq.search.stream import OnTokens, run
@@ -213,8 +213,7 @@ class DecoderModel(Model):
         list of float32 arrays
         """
         ids, offsets = self._read(input_ids, lengths)
-        parts = in_parts(offsets)
-        return [row for part, bounds in parts for row in split(self._core.logits(ids[part], bounds), bounds)]
+        return split_parts(run_in_parts(self._core.logits, ids, offsets))
 
     def _limits(self, config: GenerationConfig, size: int) -> tuple[int, int]:
         """Most and fewest new tokens after a prompt of this size."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq.models.base import Floats, Model, split
+from fastseq.models.base import Floats, Model, split_parts
 from fastseq.models.kinds import EncoderConfig
-from fastseq.models.ragged import Ids, Offsets, check_positions, in_parts, ragged
+from fastseq.models.ragged import Ids, Offsets, check_positions, ragged, run_in_parts
 
 __all__ = ["EncoderModel"]
 
@@ -104,7 +104,7 @@ class EncoderModel(Model):
             If an id, a type or a length is wrong, or a sequence too long for the model's positions.
         """
         arguments = self._arguments(input_ids, token_type_ids, lengths)
-        return [row for rows, bounds in _run(self._core.encode, *arguments) for row in split(rows, bounds)]
+        return split_parts(run_in_parts(self._core.encode, *arguments))
 
     def logits(self, input_ids: Any, token_type_ids: Any = None, lengths: Any = None) -> list[Floats]:
         """Return the outputs of the head for each sequence.
@@ -128,9 +128,9 @@ class EncoderModel(Model):
         if not self._config.num_labels:
             raise ValueError("this model has no head (its task is feature-extraction); it can only encode")
         ids, offsets, types = self._arguments(input_ids, token_type_ids, lengths)
-        results = _run(self._core.logits, ids, offsets, types)
+        results = run_in_parts(self._core.logits, ids, offsets, types)
         if self.task != "text-classification":
-            return [row for rows, bounds in results for row in split(rows, bounds)]
+            return split_parts(results)
         for b in np.flatnonzero(np.diff(offsets) == 0):
             raise ValueError(f"input_ids[{b}] is empty; expected at least one token")
         return [row for rows, _ in results for row in rows]
@@ -149,11 +149,3 @@ class EncoderModel(Model):
                 f" {np.diff(offsets).tolist()}"
             )
         return ids, offsets, types
-
-
-def _run(
-    function: Callable[..., Floats], ids: Ids, offsets: Offsets, types: NDArray[np.int32] | None
-) -> Iterator[tuple[Floats, Offsets]]:
-    """Yield the results of the core's function for each part of a batch, and the part's offsets."""
-    for part, bounds in in_parts(offsets):
-        yield function(ids[part], bounds, None if types is None else types[part]), bounds

@@ -137,14 +137,13 @@ def _read_keras(path: Path, compute_type: str, backend: str | None) -> Any:
     return read_keras_model(path, compute_type, backend)
 
 
-def _load_packed(folder: Path, compute_type: str | None, backend: str | None) -> Any:
+def _load_packed(folder: Path, compute_type: str | None, backend: str) -> Any:
     path = folder / PACKED_FILE
     description, parts = open_packed(path)
     kind = description.get("kind")
     cls = _KINDS.get(kind) if isinstance(kind, str) else None
     if cls is None:
         raise ValueError(f"{path}: kind is {str(kind)[:60]!r}; expected one of {', '.join(_KINDS)}")
-    backend = _backend.active_name() if backend is None else backend
     compute_type = compute_type or str(description["compute_type"])
     try:
         config: Any = read_described(cls, description.get("config"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ else:
     except ImportError:  # without the extension modules everything still runs, in Python
         from fastseq.models._ragged_fallback import flatten, token_batches
 
-__all__ = ["Floats", "Ids", "Offsets", "check_positions", "in_parts", "ragged", "token_batches"]
+__all__ = ["Floats", "Ids", "Offsets", "check_positions", "in_parts", "ragged", "run_in_parts", "token_batches"]
 
 Floats: TypeAlias = NDArray[np.float32]
 Ids: TypeAlias = NDArray[np.int32]
@@ -78,6 +78,17 @@ def in_parts(offsets: Offsets) -> Iterator[tuple[slice, Offsets]]:
         last = max(first + 1, within)
         yield slice(int(offsets[first]), int(offsets[last])), offsets[first : last + 1] - offsets[first]
         first = last
+
+
+def run_in_parts(
+    function: Callable[..., Floats], ids: Ids, offsets: Offsets, *others: NDArray[np.int32] | None
+) -> Iterator[tuple[Floats, Offsets]]:
+    """Yield what a function of the core returns for each part of a batch, and the part's offsets.
+
+    `others` are further arguments with one number for each token, or None.
+    """
+    for part, bounds in in_parts(offsets):
+        yield function(ids[part], bounds, *(other if other is None else other[part] for other in others)), bounds
 
 
 def check_positions(offsets: Offsets, limit: int | None, name: str) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from fastseq import _backend
-from fastseq.models.base import Floats, Model, split
+from fastseq.models.base import Floats, Model, split, split_parts
 from fastseq.models.config import Seq2SeqConfig
 from fastseq.models.generation import GenerationDefaults
 from fastseq.models.kinds import EncoderDecoderConfig
 from fastseq.models.options import resolve_options
-from fastseq.models.ragged import Ids, Offsets, check_positions, in_parts, ragged
+from fastseq.models.ragged import Ids, Offsets, check_positions, ragged, run_in_parts
 from fastseq.search import Generation, GenerationConfig, Outputs, SearchStream, TargetScores
 from fastseq.search.inputs import of_sentences
 from fastseq.search.stream import OnTokens, run
@@ -195,8 +195,7 @@ class Seq2SeqModel(Model):
             As in `generate`.
         """
         ids, offsets = self._source(input_ids, lengths)
-        parts = in_parts(offsets)
-        return [row for part, bounds in parts for row in split(self._core.encode(ids[part], bounds), bounds)]
+        return split_parts(run_in_parts(self._core.encode, ids, offsets))
 
     def decode(self, input_ids: Any, target_ids: Any) -> list[Floats]:
         """Return the logits after each given target token (teacher forcing).

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from fastseq import _backend
 from fastseq.models.families.bart_layout import read_bart_layout
 from fastseq.models.families.blueprint import Blueprint, Family
 from fastseq.models.families.fields import Fields
@@ -59,9 +59,7 @@ def _read(fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
 
 
 def _normalised(embedding: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], *, epsilon: float) -> NDArray[Any]:
-    rows = embedding - embedding.mean(axis=1, keepdims=True)
-    variance = np.square(rows).mean(axis=1, keepdims=True)
-    normalised: NDArray[Any] = rows / np.sqrt(variance + np.float32(epsilon)) * weight + bias
+    normalised: NDArray[Any] = _backend.active().layer_norm(embedding, weight, bias, epsilon)
     return normalised
 
 
