@@ -48,6 +48,15 @@ def test_ipa_and_models(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "green cat\tˈɡɹin ˈkæt\n"
 
 
+def test_without_stress(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pronounce", "--no-stress", "running"]) == 0
+    assert capsys.readouterr().out == "running\tR AH N IH NG\n"
+    assert main(["pronounce", "--no-stress", "--nbest", "2", "--json", "running"]) == 0
+    [word] = json.loads(capsys.readouterr().out)["words"]
+    assert word["phonemes"] == ["R", "AH", "N", "IH", "NG"]
+    assert len(word["alternatives"]) == 1
+
+
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pronounce", "--json", "--nbest", "2", "Speech!", "b2b"]) == 1
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())

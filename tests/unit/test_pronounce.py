@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,39 @@ def test_formats(pronounce: Pronouncer) -> None:
     assert result["phonemes"] == ["S", "P", "IY1", "CH"]
     with pytest.raises(ValueError, match="format is 'sampa'; expected one of arpabet, ipa"):
         pronounce("speech", format="sampa")
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0, 1.5])
+def test_without_stress_equals_the_sum_over_stress(pronounce: Pronouncer, length_penalty: float) -> None:
+    words = ["record", "tomato", "permit", "onomatopoeia"]
+    options: dict[str, Any] = {"num_beams": 6, "length_penalty": length_penalty}
+    marked = pronounce.words(words, num_return_sequences=6, **options)
+    plain = pronounce.words(words, num_return_sequences=6, stress=False, **options)
+    for with_stress, without in zip(marked, plain, strict=True):
+        sums: dict[str, list[float]] = {}
+        for found in [with_stress, *with_stress["alternatives"]]:
+            steps = (len(found["phonemes"]) + 1) ** length_penalty
+            sums.setdefault(re.sub("[012]", "", found["pronunciation"]), []).append(math.exp(found["score"] * steps))
+        merged = [without, *without["alternatives"]]
+        assert {found["pronunciation"] for found in merged} == sums.keys()
+        scores = [found["score"] for found in merged]
+        assert scores == sorted(scores, reverse=True)
+        for found in merged:
+            steps = (len(found["phonemes"]) + 1) ** length_penalty
+            # Scores are float32, and their multiples here up to 15 times as large.
+            assert math.exp(found["score"] * steps) == pytest.approx(sum(sums[found["pronunciation"]]), rel=1e-5)
+
+
+def test_without_stress_gives_as_many_as_asked_for(pronounce: Pronouncer) -> None:
+    [result] = pronounce("record", num_return_sequences=2, stress=False)
+    assert len(result["alternatives"]) == 1
+    [result] = pronounce("record", stress=False, format="ipa", num_beams=1)
+    assert result["alternatives"] == []
+    assert not re.search("[012]", " ".join(result["phonemes"]))
+    assert not re.search("[ˈˌ]", result["pronunciation"])
+    for wrong in (0, 9, "2", None):
+        with pytest.raises((TypeError, ValueError), match="num_return_sequences"):
+            pronounce("record", num_return_sequences=wrong, stress=False)
 
 
 def test_a_text_and_a_list_of_texts(pronounce: Pronouncer) -> None:

@@ -44,6 +44,12 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--file", metavar="F", help="read lines from this file")
     parser.add_argument("--format", choices=("arpabet", "ipa"), default="arpabet", help="(default: arpabet)")
     parser.add_argument(
+        "--no-stress",
+        dest="stress",
+        action="store_false",
+        help="without stress marks; what differs in stress only is one pronunciation",
+    )
+    parser.add_argument(
         "--model",
         default="lstm",
         metavar="lstm|transformer|ensemble|DIR",
@@ -145,7 +151,11 @@ class _Output:
                 known.append(word)
         args = self._args
         done = self._pronouncer.words(
-            known, format=args.format, num_beams=args.num_beams, num_return_sequences=args.nbest
+            known,
+            format=args.format,
+            stress=args.stress,
+            num_beams=args.num_beams,
+            num_return_sequences=args.nbest,
         )
         return results | {result["word"]: result for result in done}
 

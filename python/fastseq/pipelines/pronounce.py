@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from fastseq.models import Ensemble, Seq2SeqModel, load_model
 from fastseq.models.ragged import token_batches
 from fastseq.pipelines.ipa import to_ipa
+from fastseq.pipelines.stress import merge_stress
 from fastseq.pipelines.words import split_words
-from fastseq.search import Generation, Hypothesis
+from fastseq.search import Generation
 
 __all__ = ["BUNDLED_MODELS", "Pronouncer"]
 
 Result: TypeAlias = dict[str, Any]
+Found: TypeAlias = tuple[list[str], float]  # phonemes and score
 
 _DATA = Path(__file__).resolve().parents[1] / "data"
 BUNDLED_MODELS = {"lstm": _DATA / "g2p-lstm", "transformer": _DATA / "g2p-transformer"}
@@ -80,6 +83,7 @@ class Pronouncer:
         text: str | Iterable[str],
         *,
         format: str = "arpabet",
+        stress: bool = True,
         num_beams: int = 5,
         num_return_sequences: int = 1,
         **options: Any,
@@ -91,6 +95,9 @@ class Pronouncer:
         text : str, sequence of str, or iterator of str
         format : {"arpabet", "ipa"}, default "arpabet"
             How `pronunciation` is written.
+        stress : bool, default True
+            Whether the phonemes have stress marks. Without, pronunciations that the search found and that differ in
+            stress only are one, as probable as they are together; of several there may then be fewer than asked for.
         num_beams : int, default 5
             Beams of the search; 1 is greedy.
         num_return_sequences : int, default 1
@@ -113,7 +120,8 @@ class Pronouncer:
         TypeError, ValueError
             If an option is wrong, or a word has more than 256 letters.
         """
-        options |= {"format": format, "num_beams": num_beams, "num_return_sequences": num_return_sequences}
+        options |= {"format": format, "stress": stress}
+        options |= {"num_beams": num_beams, "num_return_sequences": num_return_sequences}
         if isinstance(text, str):
             return self._texts([text], options)[0]
         if not isinstance(text, Iterable):
@@ -138,6 +146,7 @@ class Pronouncer:
         words: Iterable[str],
         *,
         format: str = "arpabet",
+        stress: bool = True,
         num_beams: int = 5,
         num_return_sequences: int = 1,
         **options: Any,
@@ -147,7 +156,7 @@ class Pronouncer:
         Parameters
         ----------
         words : iterable of str
-        format, num_beams, num_return_sequences, **options
+        format, stress, num_beams, num_return_sequences, **options
             As when called.
 
         Returns
@@ -161,11 +170,18 @@ class Pronouncer:
         encoded = {word: self.encode(word) for word in given}  # each word once
         different, ids = list(encoded), list(encoded.values())
         options |= {"num_beams": num_beams, "num_return_sequences": num_return_sequences}
+        if not stress:
+            options |= {"num_return_sequences": _all_beams(num_beams, num_return_sequences)}
+            options |= {"return_token_log_probs": True}
         results: dict[str, Result] = {}
         for batch in token_batches([len(word) for word in ids], _BATCH_CHARACTERS):
             generations = self.model.generate([ids[i] for i in batch], **options)
             for i, generation in zip(batch, generations, strict=True):
-                results[different[i]] = self._result(different[i], generation, format)
+                if stress:
+                    found = [(self.vocabulary.decode(h.tokens), h.score) for h in generation.hypotheses]
+                else:
+                    found = self._merged(generation, options)[:num_return_sequences]
+                results[different[i]] = _result(different[i], found, self._writer(format))
         return [dict(results[word]) for word in given]
 
     def encode(self, word: str) -> list[int]:
@@ -225,14 +241,28 @@ class Pronouncer:
             "weights": weights,
         }
 
-    def _result(self, word: str, generation: Generation, format: str) -> Result:
-        best, *others = (self._hypothesis(hypothesis, format) for hypothesis in generation.hypotheses)
-        return {"word": word, **best, "alternatives": others}
+    def _merged(self, generation: Generation, options: dict[str, Any]) -> list[Found]:
+        defaults = self.model.generation_config
+        penalty = options.get("length_penalty", 1.0 if defaults is None else defaults.length_penalty)
+        pronunciations = [self.vocabulary.decode(hypothesis.tokens) for hypothesis in generation.hypotheses]
+        return merge_stress(generation.hypotheses, pronunciations, penalty)
 
-    def _hypothesis(self, hypothesis: Hypothesis, format: str) -> Result:
-        phonemes = self.vocabulary.decode(hypothesis.tokens)
-        pronunciation = to_ipa(phonemes) if format == "ipa" else self.vocabulary.separator.join(phonemes)
-        return {"pronunciation": pronunciation, "phonemes": phonemes, "score": hypothesis.score}
+    def _writer(self, format: str) -> Callable[[list[str]], str]:
+        return to_ipa if format == "ipa" else self.vocabulary.separator.join
+
+
+def _result(word: str, found: list[Found], write: Callable[[list[str]], str]) -> Result:
+    best, *others = (
+        {"pronunciation": write(phonemes), "phonemes": phonemes, "score": score} for phonemes, score in found
+    )
+    return {"word": word, **best, "alternatives": others}
+
+
+def _all_beams(num_beams: Any, num_return_sequences: Any) -> Any:
+    """As many sequences as the search keeps; what is no number of any is left for the search to refuse."""
+    if isinstance(num_beams, Integral) and isinstance(num_return_sequences, Integral) and num_return_sequences > 0:
+        return max(num_beams, num_return_sequences)
+    return num_return_sequences
 
 
 def _load(model: str | os.PathLike[str], compute_type: str | None, backend: str | None) -> Any:
