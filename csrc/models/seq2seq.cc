@@ -103,12 +103,16 @@ void Seq2Seq::decode(const Ragged& source, const Ragged& target, float* logits, 
     attention_begin[i + 1] = attention_begin[i] + target.length(b) * source.length(b);
   }
   const int64_t vocab_size = target_vocab_size();
-  const auto visit = [&](int64_t b, int64_t t, const float* row, const float* weights) {
-    copy(logits + (target.offsets[b] + t) * vocab_size, row, vocab_size);
-    if (attention == nullptr) return;
-    copy(attention + attention_begin[static_cast<std::size_t>(b)] + t * source.length(b), weights, source.length(b));
-  };
-  teach(source, target, attention != nullptr, visit, cancellation);
+  for_each_group(source, kGroupRows, [&](std::span<const int64_t> sentences) {
+    const Selection sources(source, sentences), targets(target, sentences);
+    const auto visit = [&](int64_t i, int64_t t, const float* row, const float* weights) {
+      const int64_t b = sentences[static_cast<std::size_t>(i)];
+      copy(logits + (target.offsets[b] + t) * vocab_size, row, vocab_size);
+      if (attention == nullptr) return;
+      copy(attention + attention_begin[static_cast<std::size_t>(b)] + t * source.length(b), weights, source.length(b));
+    };
+    teach(sources.view(), targets.view(), attention != nullptr, visit, cancellation);
+  });
 }
 
 void Seq2Seq::score(const Ragged& source, const Ragged& target, const int32_t* following, float* log_probs,

@@ -131,6 +131,29 @@ def test_teacher_forcing_has_the_same_bits(name: str) -> None:
         np.testing.assert_array_equal(model.attention([source], [target[1:]])[0], attention[b], strict=True)
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_teacher_forcing_of_many_in_parts(name: str) -> None:
+    """More sentences than are decoded together, on any number of threads, come back in their own order."""
+    model = random_model(CONFIGS[name], "native")
+    generator = np.random.default_rng(6)
+    sources = [generator.integers(1, 11, n).tolist() for n in generator.integers(1, 12, 300)]
+    targets = [[1, *generator.integers(3, 13, n).tolist()] for n in generator.integers(0, 12, 300)]
+    alone = [model.decode([source], [target])[0] for source, target in zip(sources, targets, strict=True)]
+    looks = [model.attention([source], [target[1:]])[0] for source, target in zip(sources, targets, strict=True)]
+    threads = fastseq.get_num_threads()
+    try:
+        for count in (1, 3):
+            fastseq.set_num_threads(count)
+            for mine, expected in (
+                (model.decode(sources, targets), alone),
+                (model.attention(sources, [target[1:] for target in targets]), looks),
+            ):
+                for row, wanted in zip(mine, expected, strict=True):
+                    np.testing.assert_array_equal(row, wanted, strict=True)
+    finally:
+        fastseq.set_num_threads(threads)
+
+
 @pytest.mark.parametrize(
     ("sources", "error", "message"),
     [
