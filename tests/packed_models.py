@@ -57,6 +57,9 @@ MODELS: dict[str, Make] = {
     "recurrent": own(recurrent_config()),
     "recurrent additive": own(recurrent_config(attention="additive", attention_size=5, bridge="dense", cell="gru")),
     "recurrent tanh": own(recurrent_config(cell="rnn_tanh", attention="none", bridge="zero", input_feeding=False)),
+    "recurrent of few tokens": own(
+        recurrent_config(source_embedding_size=16, target_embedding_size=14, input_feeding=False)
+    ),
     "deep recurrent": own(DeepRecurrentSeq2SeqConfig.from_dict(COMMON | DEEP)),
     "deep with norms": own(DeepRecurrentSeq2SeqConfig.from_dict(COMMON | DEEP | {"layer_norm": True})),
     "transformer": own(transformer_config()),

@@ -8,11 +8,13 @@ namespace {
 
 // Sixteen registers hold 3 rows of the 4 gates of a panel, or 4 rows of 3 of its vectors; 2 rows of 4 gates would wait
 // for their sums. So rows come in threes and, where these leave one or two over, in one or two fours, which take the
-// twelve vectors of three panels as four times three.
+// twelve vectors of three panels as four times three. Five rows, which are neither, take a panel's gates by twos: one
+// pass over the weights serves all rows.
 template <Cell C>
 constexpr bool kHasFours = kGates<C> == 4 && max_rows<4>() == 3;
 constexpr int64_t kFourPanels = 3;
-constexpr int64_t kMostFours = 8;      // rows taken so
+constexpr int64_t kMostFours = 8;  // rows taken so
+constexpr int kHalvedRows = 5;
 constexpr int64_t kRowsForFours = 24;  // with more, a tile of two rows costs less than taking three panels at once
 
 // From this many tiles on the first two of a panel fetch the next one, each so many lines with each k: the passes over
@@ -34,6 +36,15 @@ inline void finish(const RecurrentStepArgs& args, const F32* sum, int64_t row, i
   const float* gates = args.gates + row * args.gates_stride + panel * kGates<C> * kLanes;
   const F32 h = cell<C>(args, sum, gates, row, panel * kLanes);
   store_units(args.output + row * args.output_stride, panel * kLanes, args.hidden_size, h);
+}
+
+/// From the sums of the gates of one row and panel, in memory.
+template <Cell C>
+inline void finish_stored(const RecurrentStepArgs& args, const float* sums, int64_t row, int64_t panel) {
+  F32 sum[kGates<C>];
+#pragma GCC unroll 4
+  for (int p = 0; p < kGates<C>; ++p) sum[p] = load(sums + p * kLanes);
+  finish<C>(args, sum, row, panel);
 }
 
 /// R rows of Q panels. `ahead`: what to fetch for later, L lines with each k.
@@ -101,13 +112,36 @@ void fours(const RecurrentStepArgs& args, int64_t rows, int64_t panel) {
   for (int64_t r = 0; r < rows; r += 4) four_rows<C, 6>(args, r, panel, sums + r * kStride);
   for (int64_t r = 0; r < rows; r += 4) four_rows<C, 9>(args, r, panel, sums + r * kStride);
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t q = 0; q < kFourPanels; ++q) {
-      F32 sum[4];
-#pragma GCC unroll 4
-      for (int p = 0; p < 4; ++p) sum[p] = load(sums + r * kStride + q * kWidth + p * kLanes);
-      finish<C>(args, sum, r, panel + q);
-    }
+    for (int64_t q = 0; q < kFourPanels; ++q) finish_stored<C>(args, sums + r * kStride + q * kWidth, r, panel + q);
   }
+}
+
+/// kHalvedRows rows of the gates First and First + 1 of a panel. sums (rows, 4 * lanes): the finished chains.
+template <Cell C, int First>
+void half_panel(const RecurrentStepArgs& args, int64_t panel, float* sums) {
+  constexpr int64_t kWidth = 4 * kLanes;
+  Tile<kHalvedRows, 2> tile;
+#pragma GCC unroll 8
+  for (int r = 0; r < kHalvedRows; ++r) {
+#pragma GCC unroll 2
+    for (int p = 0; p < 2; ++p) tile.sum[r][0][p] = start<C>(args, r, panel, First + p);
+  }
+  tile.multiply(args.hidden, args.hidden_stride, args.panels + panel * args.hidden_size * kWidth + First * kLanes, 0,
+                args.hidden_size, kWidth);
+#pragma GCC unroll 8
+  for (int r = 0; r < kHalvedRows; ++r) {
+#pragma GCC unroll 2
+    for (int p = 0; p < 2; ++p) store(sums + r * kWidth + (First + p) * kLanes, tile.sum[r][0][p]);
+  }
+}
+
+template <Cell C>
+void halves(const RecurrentStepArgs& args, int64_t panel) {
+  constexpr int64_t kWidth = 4 * kLanes;
+  float sums[kHalvedRows * kWidth];
+  half_panel<C, 0>(args, panel, sums);
+  half_panel<C, 2>(args, panel, sums);
+  for (int64_t r = 0; r < kHalvedRows; ++r) finish_stored<C>(args, sums + r * kWidth, r, panel);
 }
 
 template <Cell C, int R>
@@ -161,7 +195,7 @@ void step(const RecurrentStepArgs& args) {
   constexpr int64_t kPanelsOfOne = kGates<C> == 1 ? 8 : 2, kPanelsOfTwo = kGates<C> == 1 ? 4 : 2;
   // 1, 2 and 5 are no sum of threes and fours.
   const bool in_fours =
-      kHasFours<C> && args.rows > 2 && args.rows != 5 && args.rows % 3 > 0 && args.rows < kRowsForFours;
+      kHasFours<C> && args.rows > 2 && args.rows != kHalvedRows && args.rows % 3 > 0 && args.rows < kRowsForFours;
   const bool few = args.rows <= kFewRows;
   const int64_t group = !few ? (in_fours ? kFourPanels : 1) : args.rows == 1 ? kPanelsOfOne : kPanelsOfTwo;
   const int64_t groups = (args.panel_end - args.panel_begin + group - 1) / group;
@@ -186,6 +220,10 @@ void step(const RecurrentStepArgs& args) {
     }
     int64_t first_row = 0;
     if constexpr (kHasFours<C>) {
+      if (args.rows == kHalvedRows) {
+        halves<C>(args, panel);  // a group is one panel
+        continue;
+      }
       if (in_fours && end - panel == kFourPanels) fours<C>(args, first_row = args.rows % 3 * 4, panel);
     }
     for (; panel < end && first_row < args.rows; ++panel) {

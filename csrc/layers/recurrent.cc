@@ -109,7 +109,7 @@ Recurrent::Recurrent(Cell cell, const std::vector<RecurrentWeights>& weights, in
   }
 }
 
-void Recurrent::forward(const float* input, const int64_t* offsets, int64_t batch_size, const float* h0,
+void Recurrent::forward(const RecurrentInput& input, const int64_t* offsets, int64_t batch_size, const float* h0,
                         const float* c0, float* output, float* h_n, float* c_n) const {
   const int64_t tokens = batch_size > 0 ? offsets[batch_size] : 0;
   const int64_t state_size = batch_size * hidden_size_;
@@ -120,7 +120,7 @@ void Recurrent::forward(const float* input, const int64_t* offsets, int64_t batc
     if (!last) inner[layer % 2].reserve_discard(tokens * output_size());
     LayerRun run;
     run.order = &order;
-    run.input = layer == 0 ? input : inner[(layer + 1) % 2].data();
+    run.input = layer == 0 ? input : RecurrentInput(inner[(layer + 1) % 2].data());
     run.output = last ? output : inner[layer % 2].data();
     run.output_stride = output_size();
     run.hidden_size = hidden_size_;
@@ -134,31 +134,49 @@ void Recurrent::forward(const float* input, const int64_t* offsets, int64_t batc
       run.c_n[d] = c_n != nullptr ? c_n + i * state_size : nullptr;
     }
     run_layer(run, static_cast<int>(num_directions_));
-    if (residual_ && layer > 0) kernels().add(run.output, run.input, tokens * output_size(), run.output);
+    if (residual_ && layer > 0) kernels().add(run.output, run.input.vectors, tokens * output_size(), run.output);
   }
 }
 
-void Recurrent::step(const float* input, int64_t rows, float* hidden, float* cell, float* output) const {
-  const int64_t state_size = rows * hidden_size_;
+void Recurrent::step(const RecurrentInput& input, int64_t rows, float* hidden, float* cell, float* output) const {
+  const int64_t state_size = rows * hidden_size_, gates_width = directions_.front().gates_width();
   Buffer<float> next(state_size);
-  Buffer<float> gates(rows * directions_.front().gates_width());
+  Buffer<float> gates(rows * gates_width);
   Buffer<float> sum;  // output of a residual layer; a later one adds to it
+  const float* below = input.vectors;
   for (int64_t layer = 0; layer < num_layers(); ++layer) {
     const RecurrentDirection& direction = directions_[static_cast<std::size_t>(layer)];
     float* h = hidden + layer * state_size;
     float* c = cell != nullptr ? cell + layer * state_size : nullptr;
-    direction.project(input, direction.input_size(), rows, 0, direction.panel_count(), gates.data());
+    if (layer == 0 && input.ids != nullptr) {
+      for (int64_t r = 0; r < rows; ++r) {
+        std::memcpy(gates.data() + r * gates_width, input.token_gates->row(0, input.ids[r]),
+                    static_cast<std::size_t>(gates_width) * sizeof(float));
+      }
+    } else {
+      direction.project(below, direction.input_size(), rows, 0, direction.panel_count(), gates.data());
+    }
     direction.step(gates.data(), rows, 0, direction.panel_count(), false, h, c, next.data());
     std::memcpy(h, next.data(), static_cast<std::size_t>(state_size) * sizeof(float));
     if (residual_ && layer > 0) {
       sum.reserve_discard(state_size);
-      kernels().add(h, input, state_size, sum.data());
-      input = sum.data();
+      kernels().add(h, below, state_size, sum.data());
+      below = sum.data();
     } else {
-      input = h;
+      below = h;
     }
   }
-  if (output != nullptr) std::memcpy(output, input, static_cast<std::size_t>(state_size) * sizeof(float));
+  if (output != nullptr) std::memcpy(output, below, static_cast<std::size_t>(state_size) * sizeof(float));
+}
+
+TokenGates::TokenGates(const Recurrent& layers, const float* embedding, int64_t vocab_size) {
+  if (vocab_size > layers.input_size()) return;
+  for (int64_t d = 0; d < layers.num_directions(); ++d) {
+    const RecurrentDirection& direction = layers.directions_[static_cast<std::size_t>(d)];
+    width_ = direction.gates_width();
+    table_.emplace_back(vocab_size * width_);
+    direction.project(embedding, direction.input_size(), vocab_size, 0, direction.panel_count(), table_.back().data());
+  }
 }
 
 }  // namespace fastseq

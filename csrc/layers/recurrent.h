@@ -48,6 +48,19 @@ class RecurrentDirection {
   Buffer<float> bias_n_;  // (panel_count * lanes): that one
 };
 
+class TokenGates;
+
+/// What the first layer reads: vectors (N, input_size), or N tokens whose gates are known.
+struct RecurrentInput {
+  RecurrentInput() = default;
+  RecurrentInput(const float* input) : vectors(input) {}  // implicit: most inputs are vectors
+  RecurrentInput(const int32_t* tokens, const TokenGates& gates) : ids(tokens), token_gates(&gates) {}
+
+  const float* vectors = nullptr;
+  const int32_t* ids = nullptr;
+  const TokenGates* token_gates = nullptr;
+};
+
 class Recurrent {
  public:
   /// weights: layer 0 forward, layer 0 reverse (if bidirectional), layer 1 forward, ... `residual`: every layer but
@@ -63,23 +76,45 @@ class Recurrent {
   int64_t output_size() const { return num_directions_ * hidden_size_; }
 
   /// Runs B sequences; sequence b is tokens [offsets[b], offsets[b + 1]).
-  ///   input (N, input_size), output (N, output_size)
+  ///   input of N tokens, output (N, output_size)
   ///   h0, c0, h_n, c_n (num_layers * num_directions, B, hidden_size); h0 and c0 may be null (zeros), c_n for an
   ///   LSTM only. h_n is each sequence's own last state, h0 where it is empty.
-  void forward(const float* input, const int64_t* offsets, int64_t batch_size, const float* h0, const float* c0,
-               float* output, float* h_n, float* c_n) const;
+  void forward(const RecurrentInput& input, const int64_t* offsets, int64_t batch_size, const float* h0,
+               const float* c0, float* output, float* h_n, float* c_n) const;
 
   /// One step of every layer (not bidirectional) for the rows of a decoder:
-  ///   input (rows, input_size), hidden and cell (num_layers, rows, hidden_size) updated in place; output
+  ///   input of `rows` tokens, hidden and cell (num_layers, rows, hidden_size) updated in place; output
   ///   (rows, hidden_size) or null: unless layers are residual it is the last layer of `hidden`.
-  void step(const float* input, int64_t rows, float* hidden, float* cell, float* output = nullptr) const;
+  void step(const RecurrentInput& input, int64_t rows, float* hidden, float* cell, float* output = nullptr) const;
 
  private:
+  friend class TokenGates;
+
   Cell cell_;
   int64_t hidden_size_;
   int64_t num_directions_;
   bool residual_;
   std::vector<RecurrentDirection> directions_;
+};
+
+/// The gates of the first layer for each token of a small vocabulary, before their recurrent part: what the layer makes
+/// of the rows of an embedding, once and for all.
+class TokenGates {
+ public:
+  TokenGates() = default;
+  /// embedding (vocab_size, input_size). Stays empty if it has more rows than columns: the table would be larger than
+  /// the weight that it replaces.
+  TokenGates(const Recurrent& layers, const float* embedding, int64_t vocab_size);
+
+  bool empty() const { return table_.empty(); }
+  /// (gates_width) of a direction.
+  const float* row(int direction, int64_t id) const {
+    return table_[static_cast<std::size_t>(direction)].data() + id * width_;
+  }
+
+ private:
+  int64_t width_ = 0;
+  std::vector<Buffer<float>> table_;  // (vocab_size, gates_width) of each direction
 };
 
 }  // namespace fastseq

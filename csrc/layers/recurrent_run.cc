@@ -83,7 +83,7 @@ class DirectionRun {
     chunks_ = make_chunks(order_);
     int64_t most_rows = 0;
     for (const Chunk& chunk : chunks_) most_rows = std::max(most_rows, chunk.rows);
-    gathered_ = Buffer<float>(most_rows * direction_.input_size());
+    if (run.input.ids == nullptr) gathered_ = Buffer<float>(most_rows * direction_.input_size());
     gates_ = Buffer<float>(most_rows * direction_.gates_width());
     hidden_[0] = Buffer<float>(state);
     hidden_[1] = Buffer<float>(state);
@@ -122,8 +122,12 @@ class DirectionRun {
   }
 
   void run_chunk(const Chunk& chunk, int member, int64_t panel_begin, int64_t panel_end) {
-    const float* input = gather(chunk, member);
-    direction_.project(input, direction_.input_size(), chunk.rows, panel_begin, panel_end, gates_.data());
+    if (run_.input.ids != nullptr) {
+      look_up(chunk, panel_begin, panel_end);
+    } else {
+      const float* input = gather(chunk, member);
+      direction_.project(input, direction_.input_size(), chunk.rows, panel_begin, panel_end, gates_.data());
+    }
     const int64_t steps = chunk.end - chunk.begin;
     int64_t row = reverse() ? chunk.rows : 0;
     for (int64_t i = 0; i < steps; ++i) {
@@ -143,15 +147,28 @@ class DirectionRun {
     // All have met after projecting, so the gathered inputs may be replaced; the gates are each member's own.
   }
 
+  /// The gates of the chunk's tokens, time after time, for the units of some panels.
+  void look_up(const Chunk& chunk, int64_t panel_begin, int64_t panel_end) {
+    const int64_t width = direction_.gates_width(), panel_width = width / direction_.panel_count();
+    const int64_t first = panel_begin * panel_width;
+    const auto bytes = static_cast<std::size_t>((panel_end - panel_begin) * panel_width) * sizeof(float);
+    float* to = gates_.data() + first;
+    for (int64_t t = chunk.begin; t < chunk.end; ++t) {
+      for (int64_t rank = 0; rank < order_.active(t); ++rank, to += width) {
+        std::memcpy(to, run_.input.token_gates->row(d_, run_.input.ids[order_.token(rank, t)]) + first, bytes);
+      }
+    }
+  }
+
   /// The chunk's inputs, time after time; a single sequence already lies so.
   const float* gather(const Chunk& chunk, int member) {
     const int64_t size = direction_.input_size();
-    if (order_.batch_size() == 1) return run_.input + order_.token(0, chunk.begin) * size;
+    if (order_.batch_size() == 1) return run_.input.vectors + order_.token(0, chunk.begin) * size;
     int64_t row = 0;
     for (int64_t t = chunk.begin; t < chunk.end; ++t) {
       for (int64_t rank = 0; rank < order_.active(t); ++rank, ++row) {
         if (row % team_->size() != member) continue;
-        std::memcpy(gathered_.data() + row * size, run_.input + order_.token(rank, t) * size,
+        std::memcpy(gathered_.data() + row * size, run_.input.vectors + order_.token(rank, t) * size,
                     static_cast<std::size_t>(size) * sizeof(float));
       }
     }

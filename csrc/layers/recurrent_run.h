@@ -33,8 +33,8 @@ class RaggedOrder {
 /// Everything one layer reads and writes; up to two directions (forward, reverse).
 struct LayerRun {
   const RaggedOrder* order = nullptr;
-  const float* input = nullptr;  // (N, input_size)
-  float* output = nullptr;       // (N, output_stride); direction d writes columns [d * H, (d + 1) * H)
+  RecurrentInput input;
+  float* output = nullptr;  // (N, output_stride); direction d writes columns [d * H, (d + 1) * H)
   int64_t output_stride = 0;
   int64_t hidden_size = 0;
   bool has_cell = false;

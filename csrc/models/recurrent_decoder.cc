@@ -47,6 +47,21 @@ void RecurrentDecoder::reorder(const StepRows& rows) {
 void RecurrentDecoder::step(const StepRows& rows, float* logits, float* attention) {
   reorder(rows);
   const RecurrentSeq2SeqConfig& config = model_.config_;
+  const int64_t hidden = config.decoder_hidden_size;
+  const RecurrentInput input = model_.target_gates_.empty() ? RecurrentInput(embed(rows))
+                                                            : RecurrentInput(rows.ids.data(), model_.target_gates_);
+  model_.decoder_.step(input, rows_, hidden_.data(), cell_.size() > 0 ? cell_.data() : nullptr);
+  const float* top = hidden_.data() + (config.decoder_num_layers - 1) * rows_ * hidden;
+  if (!model_.attends() && config.input_feeding) {
+    attentional_.reserve_discard(rows_ * hidden);
+    std::memcpy(attentional_.data(), top, bytes(rows_ * hidden));
+  }
+  model_.output_.forward(model_.attends() ? attend(rows, top, attention) : top, rows_, logits);
+}
+
+/// What the decoder reads of every row: the embedding, and what is fed.
+const float* RecurrentDecoder::embed(const StepRows& rows) {
+  const RecurrentSeq2SeqConfig& config = model_.config_;
   const int64_t hidden = config.decoder_hidden_size, embedding = config.target_embedding_size;
   const int64_t width = model_.decoder_.input_size();
   input_.reserve_discard(rows_ * width);
@@ -56,13 +71,7 @@ void RecurrentDecoder::step(const StepRows& rows, float* logits, float* attentio
     std::memcpy(to, model_.target_embedding_.data() + id * embedding, bytes(embedding));
     if (config.input_feeding) std::memcpy(to + embedding, attentional_.data() + r * hidden, bytes(hidden));
   }
-  model_.decoder_.step(input_.data(), rows_, hidden_.data(), cell_.size() > 0 ? cell_.data() : nullptr);
-  const float* top = hidden_.data() + (config.decoder_num_layers - 1) * rows_ * hidden;
-  if (!model_.attends() && config.input_feeding) {
-    attentional_.reserve_discard(rows_ * hidden);
-    std::memcpy(attentional_.data(), top, bytes(rows_ * hidden));
-  }
-  model_.output_.forward(model_.attends() ? attend(rows, top, attention) : top, rows_, logits);
+  return input_.data();
 }
 
 /// The attentional state of every row (rows_, decoder_hidden_size) from the top hidden state.

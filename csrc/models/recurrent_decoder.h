@@ -16,6 +16,7 @@ class RecurrentDecoder final : public Decoder {
 
  private:
   void reorder(const StepRows& rows);
+  const float* embed(const StepRows& rows);
   const float* attend(const StepRows& rows, const float* top, float* attention);
 
   const RecurrentSeq2Seq& model_;

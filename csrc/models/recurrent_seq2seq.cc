@@ -36,6 +36,9 @@ RecurrentSeq2Seq::RecurrentSeq2Seq(const RecurrentSeq2SeqConfig& config, const T
       decoder_(load_recurrent(tensors, "decoder.rnn.", config.cell,
                               config.target_embedding_size + (config.input_feeding ? config.decoder_hidden_size : 0),
                               config.decoder_hidden_size, config.decoder_num_layers, false)),
+      source_gates_(encoder_, source_embedding_.data(), config.source_vocab_size),
+      target_gates_(config.input_feeding ? TokenGates()
+                                         : TokenGates(decoder_, target_embedding_.data(), config.target_vocab_size)),
       output_(tensors.linear("output", config.target_vocab_size, config.decoder_hidden_size)) {
   const int64_t memory = config.memory_size(), hidden = config.decoder_hidden_size;
   const bool projected = config.bridge == Bridge::kDense || config.bridge == Bridge::kLinear;
@@ -60,12 +63,14 @@ RecurrentSeq2Seq::RecurrentSeq2Seq(const RecurrentSeq2SeqConfig& config, const T
 
 void RecurrentSeq2Seq::run_encoder(const Ragged& source, float* memory, float* h_n, float* c_n) const {
   const int64_t size = config_.source_embedding_size;
-  Buffer<float> embedded(source.tokens() * size);
-  for (int64_t i = 0; i < source.tokens(); ++i) {
+  Buffer<float> embedded(source_gates_.empty() ? source.tokens() * size : 0);
+  for (int64_t i = 0; source_gates_.empty() && i < source.tokens(); ++i) {
     std::memcpy(embedded.data() + i * size, source_embedding_.data() + source.ids[i] * size,
                 static_cast<std::size_t>(size) * sizeof(float));
   }
-  encoder_.forward(embedded.data(), source.offsets, source.batch_size, nullptr, nullptr, memory, h_n, c_n);
+  const RecurrentInput input =
+      source_gates_.empty() ? RecurrentInput(embedded.data()) : RecurrentInput(source.ids, source_gates_);
+  encoder_.forward(input, source.offsets, source.batch_size, nullptr, nullptr, memory, h_n, c_n);
 }
 
 void RecurrentSeq2Seq::encode(const Ragged& source, float* memory) const {

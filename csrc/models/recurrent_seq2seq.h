@@ -61,6 +61,7 @@ class RecurrentSeq2Seq final : public Seq2Seq {
   Buffer<float> source_embedding_;  // (source_vocab_size, source_embedding_size)
   Buffer<float> target_embedding_;  // (target_vocab_size, target_embedding_size)
   Recurrent encoder_, decoder_;
+  TokenGates source_gates_, target_gates_;   // instead of the embeddings, where not empty
   std::vector<Linear> bridge_h_, bridge_c_;  // a layer each, for the dense bridge
   Linear keys_;                              // memory -> what the decoder's state is compared with (general, additive)
   Linear query_;                             // additive

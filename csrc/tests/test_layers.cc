@@ -71,12 +71,13 @@ struct Model {
   }
 
   /// output, h_n and (of an LSTM) c_n, one behind the other.
-  Floats run(const Ragged& batch, bool with_states) const {
+  Floats run(const Ragged& batch, bool with_states) const { return run(batch, with_states, batch.input.data()); }
+  Floats run(const Ragged& batch, bool with_states, const RecurrentInput& input) const {
     const int64_t tokens = batch.offsets.back(), states = layers * directions * batch.batch() * hidden_size;
     const bool has_cell = recurrent.cell() == Cell::kLstm;
     Floats output(static_cast<std::size_t>(tokens * recurrent.output_size())), h(static_cast<std::size_t>(states));
     Floats c(has_cell ? h.size() : 0);
-    recurrent.forward(batch.input.data(), batch.offsets.data(), batch.batch(), with_states ? batch.h0.data() : nullptr,
+    recurrent.forward(input, batch.offsets.data(), batch.batch(), with_states ? batch.h0.data() : nullptr,
                       with_states && has_cell ? batch.c0.data() : nullptr, output.data(), h.data(),
                       has_cell ? c.data() : nullptr);
     output.insert(output.end(), h.begin(), h.end());
@@ -84,6 +85,19 @@ struct Model {
     return output;
   }
 };
+
+/// One step of five rows, from their vectors and from their tokens.
+void check_steps(const Recurrent& recurrent, const Floats& input, const std::vector<int32_t>& ids,
+                 const TokenGates& gates) {
+  const int64_t rows = 5, states = recurrent.num_layers() * rows * recurrent.hidden_size();
+  Floats hidden = random_floats(states, 6), cell = random_floats(states, 7), output(static_cast<std::size_t>(states));
+  Floats hidden_too = hidden, cell_too = cell, output_too = output;
+  recurrent.step(input.data(), rows, hidden.data(), cell.data(), output.data());
+  recurrent.step(RecurrentInput(ids.data(), gates), rows, hidden_too.data(), cell_too.data(), output_too.data());
+  CHECK_OK(difference(hidden_too, hidden, "hidden state"));
+  CHECK_OK(difference(cell_too, cell, "cell state"));
+  CHECK_OK(difference(output_too, output, "output"));
+}
 
 }  // namespace
 
@@ -119,6 +133,33 @@ TEST(a_ragged_batch_gives_each_sequence_what_it_gives_alone) {
       }
     }
   }
+}
+
+TEST(tokens_with_known_gates_give_the_bits_of_their_embeddings) {
+  const int64_t input_size = 24, hidden_size = 37, vocab_size = 24, layers = 2;
+  const Floats embedding = random_floats(vocab_size * input_size, 5, -2, 2);
+  for (const Cell cell : {Cell::kRnnTanh, Cell::kLstm, Cell::kGru}) {
+    for (const int64_t directions : {1, 2}) {
+      Ragged batch({40, 3, 0, 17, 1, 33}, input_size, layers * directions, hidden_size);
+      std::vector<int32_t> ids(static_cast<std::size_t>(batch.offsets.back()));
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        ids[i] = static_cast<int32_t>(i * 7 % vocab_size);
+        std::copy_n(embedding.begin() + ids[i] * input_size, input_size,
+                    batch.input.begin() + static_cast<int64_t>(i) * input_size);
+      }
+      run_everywhere("tokens", [&] {
+        const Model model(cell, input_size, hidden_size, directions, layers);
+        const TokenGates gates(model.recurrent, embedding.data(), vocab_size);
+        CHECK(!gates.empty());
+        const Floats vectors = model.run(batch, true);
+        CHECK_OK(difference(model.run(batch, true, RecurrentInput(ids.data(), gates)), vectors, "a sequence"));
+        if (directions == 1) check_steps(model.recurrent, batch.input, ids, gates);
+        return vectors;
+      });
+    }
+  }
+  const Model model(Cell::kLstm, 4, 5, 1, 1);
+  CHECK(TokenGates(model.recurrent, embedding.data(), 5).empty());
 }
 
 TEST(long_sequences_and_large_states_give_the_same_bits_on_every_team) {

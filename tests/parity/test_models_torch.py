@@ -40,8 +40,11 @@ def recurrent_configs() -> list[Any]:
         encoder_size = 4 + i % 3
         memory = encoder_size * (2 if bidirectional else 1)
         layers = 1 + i % 2
+        wide = i // 3 % 2 == 1  # embeddings that are wider than their vocabularies are large
         config = recurrent_config(
             cell=cell,
+            source_embedding_size=16 if wide else 5,
+            target_embedding_size=14 if wide else 7,
             attention=attention,
             bridge=bridge,
             encoder_bidirectional=bidirectional,

@@ -20,7 +20,12 @@ from tiny_models import (
     transformer_config,
 )
 
-CONFIGS = {"recurrent": recurrent_config(), "transformer": transformer_config()}
+CONFIGS: dict[str, RecurrentSeq2SeqConfig | TransformerSeq2SeqConfig] = {
+    "recurrent": recurrent_config(),
+    # Vocabularies that are smaller than the embeddings: what the first layers make of every token is known beforehand.
+    "few-tokens": recurrent_config(source_embedding_size=16, target_embedding_size=14, input_feeding=False),
+    "transformer": transformer_config(),
+}
 SOURCES = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10, 1], [2, 2, 2], [3, 1]]
 
 
