@@ -260,8 +260,8 @@ def _result(word: str, found: list[Found], write: Callable[[list[str]], str]) ->
 
 def _all_beams(num_beams: Any, num_return_sequences: Any) -> Any:
     """As many sequences as the search keeps; what is no number of any is left for the search to refuse."""
-    if isinstance(num_beams, Integral) and isinstance(num_return_sequences, Integral) and num_return_sequences > 0:
-        return max(num_beams, num_return_sequences)
+    if isinstance(num_beams, Integral) and isinstance(num_return_sequences, Integral) and int(num_return_sequences) > 0:
+        return max(int(num_beams), int(num_return_sequences))
     return num_return_sequences
 
 
