@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastseq import Generation, GenerationConfig, Hypothesis
+from fastseq.models.generation import GenerationDefaults
 
 
 def resolve(**options):
@@ -92,3 +93,18 @@ def test_a_generation_is_its_best_hypothesis():
     assert (generation.tokens, generation.score, generation.finished) == ([4, 5], -0.25, True)
     with pytest.raises(dataclasses.FrozenInstanceError):
         best.score = 0.0
+
+
+def test_options_of_a_model_are_remembered_with_their_types():
+    defaults = GenerationDefaults.read({}, start_id=1, eos_id=2).within(None)
+    assert defaults.override({"num_beams": 1}) is defaults.override({"num_beams": 1})
+    for wrong in (True, 1.5, "1"):
+        with pytest.raises((TypeError, ValueError), match="num_beams"):
+            defaults.override({"num_beams": wrong})
+    assert defaults.override({"length_penalty": 1}).config == defaults.override({"length_penalty": 1.0}).config
+    assert defaults.override({"eos_token_id": [4]}).eos_ids == (4,)
+    assert defaults.override({"eos_token_id": 4}).eos_ids == (4,)
+    for seed in range(200):
+        assert defaults.override({"do_sample": True, "seed": seed}).config.seed == (seed,)
+    assert defaults.override({"num_beams": 3}).config.num_beams == 3
+    assert defaults.config.num_beams == 1

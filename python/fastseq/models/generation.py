@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastseq.search import GenerationConfig
@@ -13,6 +13,8 @@ from fastseq.search import GenerationConfig
 __all__ = ["GenerationDefaults"]
 
 _DEFAULT_LENGTH = 256
+_SCALARS = (bool, int, float, str, type(None))
+_MOST_KNOWN = 64  # sets of options that a model remembers
 # What would change the result, and the value with which it does not.
 _UNSUPPORTED: dict[str, Any] = {"guidance_scale": 1, "stop_strings": [], "watermarking_config": {}}
 
@@ -39,6 +41,8 @@ class GenerationDefaults:
     config: GenerationConfig
     start_id: int
     eos_ids: tuple[int, ...]
+    # Checking the options takes longer than a step of a small model, and most calls have those of the call before.
+    _known: dict[Any, GenerationDefaults] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def read(cls, values: Mapping[str, Any], *, start_id: int, eos_id: int) -> GenerationDefaults:
@@ -72,6 +76,19 @@ class GenerationDefaults:
 
     def override(self, options: dict[str, Any]) -> GenerationDefaults:
         """Return the same with other fields of `GenerationConfig`, `decoder_start_token_id` or `eos_token_id`."""
+        # With their types: 1, 1.0 and True are equal, but not all of them are right.
+        key = tuple((name, type(options[name]), options[name]) for name in sorted(options))
+        if any(kind not in _SCALARS for _, kind, _ in key):
+            return self._override(options)
+        found = self._known.get(key)
+        if found is None:
+            found = self._override(options)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+    def _override(self, options: dict[str, Any]) -> GenerationDefaults:
         rest = dict(options)
         start, eos = rest.pop("decoder_start_token_id", None), rest.pop("eos_token_id", None)
         return GenerationDefaults(

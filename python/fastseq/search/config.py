@@ -256,7 +256,7 @@ class GenerationConfig:
         >>> GenerationConfig(max_new_tokens=2).resolve(start_id=1, eos_id=[2, 3], prefix=[[7], [7, 8]])["max_length"]
         5
         """
-        options = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        options = dict(vars(self))
         needs_source = self.encoder_repetition_penalty != 1.0 or self.encoder_no_repeat_ngram_size > 0
         if needs_source and encoder_input_ids is None:
             raise ValueError(
