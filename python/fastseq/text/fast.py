@@ -171,7 +171,7 @@ def add_tokens(engine: Any, tokens: Iterable[AddedToken]) -> None:
     known = {str(token.content) for token in engine.get_added_tokens_decoder().values()}
     seen: set[str] = set()
     for token in tokens:
-        if not token.content or token.content in seen:
+        if token.content in seen:
             continue
         seen.add(token.content)
         if token.id is None and token.content in known:

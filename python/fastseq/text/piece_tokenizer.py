@@ -39,8 +39,7 @@ class PieceTokenizer(Tokenizer):
         super().__init__(settings)
         added = {token.content: token for token in map(AddedToken, special)}
         for token in [*settings.additional_tokens(), *settings.added_tokens()]:
-            if token.content:
-                added[token.content] = dataclasses.replace(token, special=token.special or token.content in special)
+            added[token.content] = dataclasses.replace(token, special=token.special or token.content in special)
         self._processor = processor
         self._ids = with_added(ids, added.values())
         self._contents = {i: token for token, i in (self._ids if target_ids is ids else target_ids).items()}

@@ -158,11 +158,14 @@ class Settings:
 
 
 def _token(value: Any, index: int | None = None) -> AddedToken | None:
+    content = value.get("content") if isinstance(value, dict) else value
+    if not isinstance(content, str) or not content:
+        return None
+    if any("\ud800" <= character <= "\udfff" for character in content):
+        raise ValueError(f"the added token {content[:60]!r} has half a character: a lone surrogate")
     if isinstance(value, str):
-        return AddedToken(value, index)
-    if isinstance(value, dict) and isinstance(value.get("content"), str):
-        special = value.get("special", index is None) is True
-        flags = {name: value.get(name) is True for name in ("lstrip", "rstrip", "single_word")}
-        normalized = value.get("normalized", not special) is True
-        return AddedToken(value["content"], index, special, normalized=normalized, **flags)
-    return None
+        return AddedToken(content, index)
+    special = value.get("special", index is None) is True
+    flags = {name: value.get(name) is True for name in ("lstrip", "rstrip", "single_word")}
+    normalized = value.get("normalized", not special) is True
+    return AddedToken(content, index, special, normalized=normalized, **flags)
