@@ -194,9 +194,15 @@ def masked() -> Any:
     return keras.Model(inputs, layers.GlobalAveragePooling1D()(layers.Add()([states, states])))
 
 
+def scaled() -> Any:
+    """A weight that is one number, and has no axis in a file either."""
+    inputs = keras.Input((None, 5))
+    return keras.Model(inputs, layers.Attention(use_scale=True)([inputs, inputs]))
+
+
 @pytest.mark.parametrize(
     ("make", "inputs"),
-    [(classifier, IDS), (pooled, IDS), (translator, [IDS, IDS[:, :4]]), (masked, X * MASK[..., None])],
+    [(scaled, X), (classifier, IDS), (pooled, IDS), (translator, [IDS, IDS[:, :4]]), (masked, X * MASK[..., None])],
 )
 def test_whole_models_live_and_from_files(make: Any, inputs: Any, tmp_path: Path) -> None:
     model = randomise(make())

@@ -114,4 +114,4 @@ class _Reader:
         if self.budget < 0:
             raise ValueError(f"{path} has {size} bytes, more than the file has")
         values: NDArray[Any] = item[()]
-        return np.ascontiguousarray(values, np.float32) if item.dtype.kind == "f" else np.asarray(values)
+        return np.asarray(values, np.float32, order="C") if item.dtype.kind == "f" else np.asarray(values)
