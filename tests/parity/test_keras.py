@@ -214,6 +214,15 @@ def test_whole_models_live_and_from_files(make: Any, inputs: Any, tmp_path: Path
     assert_same(nn.from_keras(tmp_path / "model.weights.h5", model.to_json())(inputs), expected)
 
 
+@pytest.mark.parametrize("policy", ["bfloat16", "float16", "float64"])
+def test_weights_of_other_types_are_those_of_the_live_model(policy: str, tmp_path: Path) -> None:
+    inputs = keras.Input((None, 5))
+    model = keras.Model(inputs, layers.Dense(3, dtype=policy)(inputs))
+    randomise(model)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(nn.from_keras(tmp_path / "model.keras")(X), nn.from_keras(model)(X))
+
+
 def test_a_dictionary_of_inputs() -> None:
     a, b = keras.Input((2,), name="a"), keras.Input((2,), name="b")
     model = keras.Model({"a": a, "b": b}, layers.Multiply()([a, layers.Average()([a, b])]))
