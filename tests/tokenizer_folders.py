@@ -87,7 +87,7 @@ def write(folder: Path, config: dict[str, Any], files: dict[str, Any]) -> Path:
         if isinstance(content, bytes):
             (folder / name).write_bytes(content)
         else:
-            text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+            text = content if isinstance(content, str) else json.dumps(content)
             (folder / name).write_text(text, encoding="utf-8")
     return folder
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import fastseq.cli
-from fastseq.cli.lines import Progress, read_byte_lines
+from fastseq.cli.lines import LONGEST_LINE_BYTES, Progress, json_line, read_byte_lines
 from fastseq.cli.stream import LineRunner
 
 READ_BYTES = 1 << 16
@@ -52,6 +52,26 @@ def test_a_batch_that_fails_is_done_line_by_line(capsys: pytest.CaptureFixture[s
     assert output.out.split("\n") == ["1 ba", "", "", "", "5 fe", ""]
     assert output.err == "fastseq: line 3: no exclamations\nfastseq: line 4: it is no UTF-8: byte 0 is 0xff\n"
     assert [numbers for _, numbers in compute.calls] == [[1, 3, 5], [1], [3], [5]]
+
+
+class Bytewise(io.BytesIO):
+    """A stream that gives an odd number of bytes at each read."""
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return super().read1(50_021)
+
+
+@pytest.mark.parametrize("stream", [io.BytesIO, Bytewise])
+def test_the_longest_line_does_not_depend_on_how_the_stream_is_read(stream: type[io.BytesIO]) -> None:
+    content = b"a" * LONGEST_LINE_BYTES + b"\n" + b"b" * (LONGEST_LINE_BYTES + 1) + b"\nc\n"
+    lines = [line for part in read_byte_lines(stream(content), Progress(None)) for line in part]
+    assert [None if line is None else len(line) for line in lines] == [LONGEST_LINE_BYTES, None, 1]
+
+
+def test_json_is_ascii_where_the_output_is_not_unicode(monkeypatch: pytest.MonkeyPatch) -> None:
+    for encoding, shown in (("utf-8", "é"), ("latin-1", "\\u00e9"), ("ascii", "\\u00e9")):
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+        assert json_line({"text": "é"}) == f'{{"text": "{shown}"}}'
 
 
 def test_a_file_of_any_length_is_done_in_parts_of_bounded_size(capsys: pytest.CaptureFixture[str]) -> None:

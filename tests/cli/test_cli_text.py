@@ -141,6 +141,29 @@ def test_answer(models: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFi
     assert len(json.loads(capsys.readouterr().out)["result"]) == 2
 
 
+def test_the_context_is_the_file_as_it_is(
+    models: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "context.txt"
+    text = f"{SENTENCES[0]}\r\n{SENTENCES[1]}"
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    arguments = ["answer", "--model", models["answer"], "--json", "--text", "Who waves?", "--context", str(path)]
+    assert main(arguments) == 0
+    result = json.loads(capsys.readouterr().out)["result"]
+    assert text[result["start"] : result["end"]] == result["answer"]
+    path.write_bytes(b"abc \xff")
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == f"fastseq: error: {path} is no UTF-8: byte 4 is 0xff\n"
+
+
+def test_a_question_that_is_nested_too_deeply_is_named(
+    models: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nested = '{"question": ' + "[" * 100_000
+    assert main(["answer", "--model", models["answer"], "--text", nested]) == 1
+    assert "line 1: the JSON is nested too deeply" in capsys.readouterr().err
+
+
 def test_embed(models: dict[str, str], lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["embed", "--model", models["embed"], "--normalize", str(lines)]) == 0
     printed = [np.array(line.split(), float) for line in capsys.readouterr().out.split("\n")]

@@ -89,3 +89,20 @@ def test_each_option_of_the_folder_makes_a_difference(case: tuple[dict[str, Any]
     longest = max(generation.hypotheses[0].steps for generation in found)
     assert longest == LIMIT - 1  # the start token counts
     assert max(g.hypotheses[0].steps for g in model.generate(rows, max_length=LIMIT + 4)) == LIMIT + 3
+
+
+@pytest.mark.filterwarnings("ignore:Unfeasible length constraints")
+@pytest.mark.parametrize("minimum", [{"min_length": 9}, {"min_new_tokens": 9}])
+@pytest.mark.parametrize("limit", [{"max_length": 5}, {"max_new_tokens": 5}])
+def test_a_minimum_of_the_folder_gives_way(
+    case: tuple[dict[str, Any], Path], minimum: dict[str, int], limit: dict[str, int]
+) -> None:
+    options, folder = case
+    options = options | {"forced_eos_token_id": None}
+    write(folder, options | minimum | {"num_beams": 2})
+    hf = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    rows = batches(80, LENGTHS, 3)
+    ids, mask = padded(rows, options["pad_token_id"])
+    expected = their_answers(hf, {options["eos_token_id"]}, input_ids=ids, attention_mask=mask, **limit)
+    for backend in BACKENDS:
+        assert_answers(fastseq.load_model(folder, backend=backend).generate(rows, **limit), expected, backend)

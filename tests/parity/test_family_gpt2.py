@@ -74,9 +74,22 @@ def test_limits_count_the_prompt_as_in_transformers(case: tuple[Any, Path]) -> N
             assert found.tokens == (wanted[:-1] if wanted[-1] == 0 else wanted)
 
 
+@pytest.mark.filterwarnings("ignore:Unfeasible length constraints")
+@pytest.mark.parametrize("options", [{"min_length": 40, "max_new_tokens": 6}, {"min_new_tokens": 9, "max_length": 16}])
+def test_a_minimum_that_is_out_of_reach_lets_no_sequence_end_early(case: tuple[Any, Path], options: Any) -> None:
+    hf, folder = case
+    for row in batches(80, [3, 9], 4):  # whether it is out of reach depends on the prompt
+        with torch.no_grad():
+            expected = hf.generate(torch.tensor([row]), do_sample=False, **options)[0, len(row) :].tolist()
+        for backend in BACKENDS:
+            assert fastseq.load_model(folder, backend=backend).generate([row], **options)[0].tokens == expected
+
+
 LOOKING_BACK: list[dict[str, Any]] = [
     {"repetition_penalty": 1.5},
     {"repetition_penalty": 0.7, "num_beams": 3, "num_return_sequences": 2},
+    {"encoder_repetition_penalty": 1.6},
+    {"encoder_no_repeat_ngram_size": 2, "num_beams": 3},
     {"no_repeat_ngram_size": 1},
     {"no_repeat_ngram_size": 2, "num_beams": 4, "num_return_sequences": 3, "length_penalty": 0.5},
 ]

@@ -194,9 +194,15 @@ def masked() -> Any:
     return keras.Model(inputs, layers.GlobalAveragePooling1D()(layers.Add()([states, states])))
 
 
+def scaled() -> Any:
+    """A weight that is one number, and has no axis in a file either."""
+    inputs = keras.Input((None, 5))
+    return keras.Model(inputs, layers.Attention(use_scale=True)([inputs, inputs]))
+
+
 @pytest.mark.parametrize(
     ("make", "inputs"),
-    [(classifier, IDS), (pooled, IDS), (translator, [IDS, IDS[:, :4]]), (masked, X * MASK[..., None])],
+    [(scaled, X), (classifier, IDS), (pooled, IDS), (translator, [IDS, IDS[:, :4]]), (masked, X * MASK[..., None])],
 )
 def test_whole_models_live_and_from_files(make: Any, inputs: Any, tmp_path: Path) -> None:
     model = randomise(make())
@@ -206,6 +212,15 @@ def test_whole_models_live_and_from_files(make: Any, inputs: Any, tmp_path: Path
     assert_same(nn.from_keras(tmp_path / "model.keras")(inputs), expected)
     model.save_weights(tmp_path / "model.weights.h5")
     assert_same(nn.from_keras(tmp_path / "model.weights.h5", model.to_json())(inputs), expected)
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "float16", "float64"])
+def test_weights_of_other_types_are_those_of_the_live_model(policy: str, tmp_path: Path) -> None:
+    inputs = keras.Input((None, 5))
+    model = keras.Model(inputs, layers.Dense(3, dtype=policy)(inputs))
+    randomise(model)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(nn.from_keras(tmp_path / "model.keras")(X), nn.from_keras(model)(X))
 
 
 def test_a_dictionary_of_inputs() -> None:

@@ -156,6 +156,14 @@ def test_question_answering(build: Any, size: int, stride: int, folder: Any) -> 
         assert context[slice(expected[0]["start"], expected[0]["end"])] == expected[0]["answer"]
 
 
+def test_the_stride_follows_the_size_of_a_calls_windows(folder: Any) -> None:
+    path = folder(models.bert, "QuestionAnswering")
+    [expected, *_] = answers(path, "When?", LONG, 40, 20, 15)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the windows
+        close(fastseq.pipeline("question-answering", path)(question="When?", context=LONG, max_seq_len=40), expected)
+
+
 def test_more_questions_than_one(folder: Any) -> None:
     ours = fastseq.pipeline("question-answering", folder(models.bert, "QuestionAnswering"))
     questions = ["Who waves?", "When does it leave?", "What leaves?"]

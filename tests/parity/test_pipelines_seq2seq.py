@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +95,16 @@ def test_text2text_and_the_prefix_of_a_task(folder: Callable[..., Path]) -> None
     assert translate(TEXTS[0], max_length=7) == [{"translation_text": german[0]}]
     plain = generated(path, TEXTS[0], max_length=10)
     assert translate(TEXTS[0], prefix="") == [{"translation_text": plain[0]}]
+
+
+@pytest.mark.filterwarnings("ignore:Unfeasible length constraints")
+def test_a_minimum_of_the_task_gives_way_to_a_maximum_of_the_call(folder: Callable[..., Path], tmp_path: Path) -> None:
+    path = shutil.copytree(folder(models.t5_model), tmp_path / "model")
+    config = json.loads((path / "config.json").read_text())
+    config["task_specific_params"]["summarization"] |= {"min_length": 11}
+    (path / "config.json").write_text(json.dumps(config))
+    expected = generated(path, f"summarize: {TEXTS[0]}", max_length=6, min_length=6, num_beams=2)
+    assert fastseq.pipeline("summarization", path)(TEXTS[0], max_length=6) == [{"summary_text": expected[0]}]
 
 
 def test_what_is_too_long_is_cut_off_with_a_warning(folder: Callable[..., Path]) -> None:

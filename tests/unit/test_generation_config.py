@@ -34,6 +34,21 @@ def test_new_tokens_do_not_count_the_start_token():
     assert resolve(min_length=3)["min_length"] == 3
 
 
+def test_a_minimum_gives_way_to_a_given_maximum():
+    config = GenerationConfig(min_length=30, max_length=60)
+    assert config.override(max_length=20).resolve(start_id=0, eos_id=2)["min_length"] == 20
+    assert config.override(max_new_tokens=20).resolve(start_id=0, eos_id=2)["min_length"] == 21
+    assert config.override(max_new_tokens=20).resolve(start_id=0, eos_id=2, prefix=[[7] * 15])["min_length"] == 30
+    new = GenerationConfig(min_new_tokens=30)
+    assert new.override(max_length=20).min_new_tokens == 19
+    assert new.override(max_new_tokens=20).min_new_tokens == 20
+    assert new.override(max_length=50).min_new_tokens == 30
+    with pytest.raises(ValueError, match="min_length asks for 30 tokens with the start token; max_length allows no"):
+        config.override(max_length=20, min_length=30)
+    with pytest.raises(TypeError, match="max_length is '20'; expected an integer"):
+        config.override(max_length="20")
+
+
 def test_end_tokens_are_one_several_or_none():
     config = GenerationConfig()
     assert config.resolve(start_id=0, eos_id=np.int64(3))["eos_ids"] == [3]

@@ -93,6 +93,21 @@ def test_damage_is_named(name: str, file: str, content: Any, message: str, tmp_p
         load_tokenizer(folder)
 
 
+def test_an_end_token_that_is_no_token_is_named(tmp_path: Path) -> None:
+    folder = KINDS["mbart"](tmp_path)
+    write(folder, {"tokenizer_class": "MBartTokenizer", "eos_token": "<none>"}, {})
+    with pytest.raises(ValueError, match=r"lacks the eos_token '<none>'"):
+        load_tokenizer(folder)
+    write(folder, {"tokenizer_class": "MBartTokenizer", "eos_token": ""}, {})  # names nothing
+    assert load_tokenizer(folder).encode("The ship").ids[-2] == 2
+
+
+def test_a_token_that_is_no_text_is_named(tmp_path: Path) -> None:
+    folder = wordpiece(tmp_path, additional_special_tokens=["ok", "x\ud800"])
+    with pytest.raises(ValueError, match="has half a character: a lone surrogate"):
+        load_tokenizer(folder)
+
+
 def test_damaged_marian_files(tmp_path: Path) -> None:
     folder = marian(tmp_path)
     (folder / "vocab.json").write_text('{"</s>": 0, "<unk>": "one"}')

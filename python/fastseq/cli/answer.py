@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fastseq.cli.lines import json_line
 from fastseq.cli.stream import LineRunner, add_common, add_input, inputs_of, pipeline_options, positive
 
 __all__ = ["add_to"]
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Answer all lines; return the exit status."""
     from fastseq.pipelines import pipeline
 
-    context = None if args.context is None else Path(args.context).read_text(encoding="utf-8")
+    context = None if args.context is None else _read(Path(args.context))
     answer = pipeline("question-answering", args.model, **pipeline_options(args))
     checked = answer.check({"top_k": args.top_k, "handle_impossible_answer": args.no_answer})
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     def write(number: int, text: str, results: Any) -> str:
         if args.json:
-            return json.dumps({"line": number, "text": text, "result": results}, ensure_ascii=False)
+            return json_line({"line": number, "text": text, "result": results})
         found = results if isinstance(results, list) else [results]
         return "\t".join(f"{' '.join(one['answer'].split())}\t{one['score']:.4f}" for one in found)
 
@@ -62,9 +63,20 @@ def run(args: argparse.Namespace) -> int:
     return LineRunner(compute, write, args, parse).run(inputs_of(args))
 
 
+def _read(path: Path) -> str:
+    """The text of a file as it is, line ends and all: places in it are counted in characters."""
+    try:
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}") from None
+
+
 def _pair(text: str) -> dict[str, str]:
     if text.lstrip().startswith("{"):
-        pair = json.loads(text)
+        try:
+            pair = json.loads(text)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
         if not isinstance(pair, dict) or not all(isinstance(pair.get(name), str) for name in ("question", "context")):
             raise ValueError('expected {"question": ..., "context": ...}')
         return {name: pair[name] for name in ("question", "context")}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
+from fastseq.cli.lines import json_line
 from fastseq.cli.stream import LineRunner, add_common, add_input, inputs_of, pipeline_options, positive
 
 __all__ = ["add_to"]
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     def write(number: int, text: str, results: Any) -> str:
         if args.json:
-            return json.dumps({"line": number, "text": text, "result": results}, ensure_ascii=False)
+            return json_line({"line": number, "text": text, "result": results})
         return "\t".join(field for result in results for field in _fields(text, result))
 
     return LineRunner(compute, write, args).run(inputs_of(args))
@@ -70,4 +70,5 @@ def _fields(text: str, result: dict[str, Any]) -> list[str]:
     if "label" in result:
         return [result["label"], score]
     place = None if result["start"] is None else text[result["start"] : result["end"]]
-    return [result["word"] if place is None else place, result.get("entity_group", result.get("entity", "")), score]
+    word = result["word"] if place is None else " ".join(place.split())  # a tab would be another field
+    return [word, result.get("entity_group", result.get("entity", "")), score]

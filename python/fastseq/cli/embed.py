@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
 
+from fastseq.cli.lines import json_line
 from fastseq.cli.stream import LineRunner, add_common, add_input, inputs_of, pipeline_options
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     def write(number: int, text: str, vector: Any) -> str:
         if args.json:
             numbers = None if vector is None else [float(f"{x:.7g}") for x in vector.tolist()]
-            return json.dumps({"line": number, "text": text, "vector": numbers}, ensure_ascii=False)
+            return json_line({"line": number, "text": text, "vector": numbers})
         return " ".join(f"{x:.7g}" for x in vector.tolist())
 
     runner = LineRunner(compute, write, args)

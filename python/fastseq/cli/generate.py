@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
+from fastseq.cli.lines import json_line
 from fastseq.cli.stream import LineRunner, add_common, add_input, inputs_of, pipeline_options, positive
 
 __all__ = ["add_to"]
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     def write(number: int, text: str, results: Any) -> str:
         if args.json:
             shown = results if args.nbest > 1 else (results or [None])[0]
-            return json.dumps({"line": number, "text": text, "result": shown}, ensure_ascii=False)
+            return json_line({"line": number, "text": text, "result": shown})
         texts = [" ".join(_only_text(result).split()) for result in results]
         if args.nbest == 1:
             return texts[0]

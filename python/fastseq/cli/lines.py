@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
-__all__ = ["LONGEST_LINE_BYTES", "Progress", "read_byte_lines", "read_chunks", "standard_input"]
+__all__ = ["LONGEST_LINE_BYTES", "Progress", "json_line", "read_byte_lines", "read_chunks", "standard_input"]
 
 _READ_BYTES = 1 << 16
 LONGEST_LINE_BYTES = 1 << 20
@@ -25,6 +26,12 @@ def standard_input() -> IO[bytes]:
     if sys.stdin is None:
         raise ValueError("standard input is closed")
     return sys.stdin.buffer
+
+
+def json_line(value: dict[str, Any]) -> str:
+    """Return an object as JSON in one line, which is ASCII where the standard output is not UTF-8."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    return json.dumps(value, ensure_ascii=not encoding.lower().startswith("utf"))
 
 
 def read_chunks(stream: IO[bytes], progress: Progress) -> Iterator[list[str]]:
@@ -61,7 +68,7 @@ def read_byte_lines(stream: IO[bytes], progress: Progress) -> Iterator[list[byte
     dropping = False  # inside a line that was too long
     while content := stream.read1(_READ_BYTES):  # type: ignore[attr-defined]
         *lines, rest = (rest + content).split(b"\n")
-        found: list[bytes | None] = list(lines)
+        found: list[bytes | None] = [line if len(line) <= LONGEST_LINE_BYTES else None for line in lines]
         if found and dropping:
             del found[0]  # the end of that line
             dropping = False

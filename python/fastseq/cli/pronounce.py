@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from fastseq.cli.lines import standard_input
+from fastseq.cli.lines import json_line, standard_input
 from fastseq.cli.stream import positive
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ class _Output:
     def _lines(self, text: str, results: list[Result]) -> Iterator[str]:
         if self._args.json:
             shown = [{k: v for k, v in r.items() if k != "pronunciation" or "error" not in r} for r in results]
-            yield json.dumps({"text": text, "words": shown}, ensure_ascii=False)
+            yield json_line({"text": text, "words": shown})
         elif self._args.nbest == 1:
             separator = " " if self._args.format == "ipa" else " | "
             yield f"{text}\t{separator.join(result['pronunciation'] for result in results)}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastseq.cli.embed import encoder_of
-from fastseq.cli.lines import Progress, read_chunks, standard_input
+from fastseq.cli.lines import Progress, json_line, read_chunks, standard_input
 from fastseq.cli.stream import add_common, positive, warnings_as_lines
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         for hit in hits:
             del hit["corpus_id"]
         if args.json:
-            print(json.dumps({"query": query, "hits": hits}, ensure_ascii=False))
+            print(json_line({"query": query, "hits": hits}))
         else:
             sys.stdout.write("\n" * (i > 0))
             for hit in hits:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-from fastseq.cli.lines import LONGEST_LINE_BYTES, Progress, read_byte_lines, standard_input
+from fastseq.cli.lines import LONGEST_LINE_BYTES, Progress, json_line, read_byte_lines, standard_input
 
 __all__ = ["LineRunner", "add_common", "add_input", "inputs_of", "pipeline_options", "positive", "warnings_as_lines"]
 
@@ -119,7 +118,7 @@ class LineRunner:
         for i, text in enumerate(texts):
             if i in problems:
                 self._report(first + i, problems[i])
-                sys.stdout.write(json.dumps({"line": first + i, "error": problems[i]}) + "\n" if self._json else "\n")
+                sys.stdout.write(json_line({"line": first + i, "error": problems[i]}) + "\n" if self._json else "\n")
             elif items[i] is None and not self._json:
                 sys.stdout.write("\n")
             else:

@@ -180,7 +180,7 @@ class DecoderModel(Model):
             if name in inputs:
                 raise ValueError(f"{name} is given; what this model continues is input_ids")
         defaults = self._defaults.override(fields)
-        seeds = defaults.resolve(self.vocab_size, **inputs)["seed"]
+        seeds = defaults.resolve(self.vocab_size, encoder_input_ids=(), **inputs)["seed"]
         if len(seeds) > 1 and len(seeds) != len(offsets) - 1:
             raise ValueError(f"seed has {len(seeds)} entries; expected one for each of the {len(offsets) - 1} prompts")
         groups: dict[Any, list[int]] = {}
@@ -191,7 +191,8 @@ class DecoderModel(Model):
         searches = []
         for ((new_tokens, at_least), _, _), rows in groups.items():
             prompts = [ids[offsets[b] : offsets[b + 1]] for b in rows]
-            own = inputs | {"prompt": [prompt.tolist() for prompt in prompts]}
+            read = [prompt.tolist() for prompt in prompts]
+            own = inputs | {"prompt": read, "encoder_input_ids": read}  # as in transformers it is the source, too
             if callable(allow):
                 own["prefix_allowed_tokens_fn"] = partial(_allowed, allow, rows)
             limits = defaults.override({"max_new_tokens": new_tokens, "min_new_tokens": at_least})
@@ -235,7 +236,7 @@ class DecoderModel(Model):
         at_least = config.min_new_tokens
         if at_least is None:
             at_least = max(0, (config.min_length or 0) - size)
-        return new_tokens, at_least
+        return new_tokens, min(at_least, new_tokens)
 
     def _prompts(self, input_ids: Any, lengths: Any) -> tuple[Ids, Offsets]:
         ids, offsets = self._read(input_ids, lengths)

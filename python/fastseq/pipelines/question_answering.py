@@ -99,14 +99,17 @@ class QuestionAnswering(Pipeline):
         merged = self.merge(options, _KNOWN)
         for name in ("top_k", "max_answer_len", "max_question_len"):
             integer(self.task, name, merged[name], 1)
-        limit = self.limit
-        if merged["max_seq_len"] is None:
-            merged["max_seq_len"] = min(384, limit) if limit is not None else 384
-        size = integer(self.task, "max_seq_len", merged["max_seq_len"], 1, limit)
-        if merged["doc_stride"] is None:
-            merged["doc_stride"] = min(size // 2, 128)
-        integer(self.task, "doc_stride", merged["doc_stride"], 0, size)
+        size, stride = self._window(merged)
+        integer(self.task, "max_seq_len", size, 1, self.limit)
+        integer(self.task, "doc_stride", stride, 0, size)
         return merged
+
+    def _window(self, options: Options) -> tuple[int, int]:
+        """The size of a window, and how much of it the next one repeats; by default the one follows from the other."""
+        size, stride = options["max_seq_len"], options["doc_stride"]
+        if size is None:
+            size = 384 if self.limit is None else min(384, self.limit)
+        return size, min(size // 2, 128) if stride is None else stride
 
     def prepare(self, item: Any, where: str, options: Options) -> Prepared:
         """Return a question and its context in windows."""
@@ -117,8 +120,8 @@ class QuestionAnswering(Pipeline):
             if not text.strip():
                 raise ValueError(f"{self.task}: the {name} of {where} is empty")
         question = self._cut(question, where, options["max_question_len"])
-        size = options["max_seq_len"]
-        units = self.tokenizer.encode_windows(question, context, max_length=size, stride=options["doc_stride"])
+        size, stride = self._window(options)
+        units = self.tokenizer.encode_windows(question, context, max_length=size, stride=stride)
         if units[0].offsets is None:
             raise ValueError(f"{self.task}: this kind of tokenizer does not tell where tokens are in the text")
         if len(units) > 1:

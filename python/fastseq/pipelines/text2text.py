@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from fastseq.pipelines.base import Options, Pipeline, Prepared, positions_of, warn
 from fastseq.search import Generation, GenerationConfig
+from fastseq.search.rules import lowered_minima
 from fastseq.text import Encoding
 
 __all__ = ["Summarization", "Text2Text", "Translation"]
@@ -110,7 +111,7 @@ class Text2Text(Pipeline):
         for pair in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
             if search.keys() & set(pair):
                 own = {name: value for name, value in own.items() if name not in pair}
-        return own | search
+        return own | lowered_minima(own, search) | search
 
     def prepare(self, item: Any, where: str, options: Options) -> Prepared:
         """Return one text ready for the model."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from fastseq.search.checks import check_length_penalty, check_token, check_tokens
 from fastseq.search.inputs import resolve_inputs
-from fastseq.search.rules import CHECKS, LIMITS, check_together, longest_length
+from fastseq.search.rules import CHECKS, LIMITS, check_together, longest_length, lowered_minima
 
 __all__ = ["GenerationConfig"]
 
@@ -188,6 +188,8 @@ class GenerationConfig:
     def override(self, **options: Any) -> GenerationConfig:
         """Return a copy with other values; giving one name of a limit drops the other one.
 
+        A minimum of length that a given maximum leaves no room for is lowered to it.
+
         Parameters
         ----------
         **options
@@ -211,6 +213,7 @@ class GenerationConfig:
         if unknown:
             known = ", ".join(field.name for field in dataclasses.fields(self))
             raise TypeError(f"unknown option {', '.join(unknown)}; expected some of {known}")
+        options |= lowered_minima(vars(self), options)
         for pair in LIMITS:
             for given, other in (pair, pair[::-1]):
                 if options.get(given) is not None:
@@ -266,13 +269,14 @@ class GenerationConfig:
         inputs = resolve_inputs(prompt, prefix, sources, prefix_allowed_tokens_fn, logits_processor)
         seed = (int.from_bytes(os.urandom(8), "little"),) if self.seed is None and self.do_sample else self.seed
         unused = {name: () for name in _LISTS if options[name] is None}
+        longest = longest_length(self, max(map(len, inputs["prefix"]), default=0))
         return (
             options
             | unused
             | inputs
             | {
-                "max_length": longest_length(self, max(map(len, inputs["prefix"]), default=0)),
-                "min_length": self.min_length or 0,
+                "max_length": longest,
+                "min_length": min(self.min_length or 0, longest),
                 "min_new_tokens": self.min_new_tokens or 0,
                 "seed": () if seed is None else seed,
                 "start_id": check_token("start_id", start_id),

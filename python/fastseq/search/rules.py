@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastseq.search.checks import (
@@ -22,7 +22,7 @@ from fastseq.search.checks import (
 if TYPE_CHECKING:
     from fastseq.search.config import GenerationConfig
 
-__all__ = ["CHECKS", "LIMITS", "PRESETS", "check_together", "longest_length"]
+__all__ = ["CHECKS", "LIMITS", "PRESETS", "check_together", "longest_length", "lowered_minima"]
 
 # Two names of one limit.
 LIMITS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
@@ -109,6 +109,26 @@ def longest_length(config: GenerationConfig, prefix_length: int) -> int:
     return 256 if config.max_length is None else config.max_length
 
 
+def lowered_minima(known: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, int]:
+    """Return what becomes of known minima that give way to a maximum among the options.
+
+    A maximum that the caller names counts before a minimum that he does not: as in transformers no sequence ends before
+    it then. A minimum beside it among the options is the caller's own, and contradicts it or not.
+    """
+    least, least_new = LIMITS[1]
+    if options.get(least) is not None or options.get(least_new) is not None:
+        return {}
+    most, most_new = (options.get(name) for name in LIMITS[0])
+    if isinstance(most, int):
+        most_new = most - 1
+    bounds = {least: most, least_new: most_new}
+    return {
+        name: bound
+        for name, bound in bounds.items()
+        if isinstance(bound, int) and isinstance(known.get(name), int) and known[name] > bound
+    }
+
+
 def check_together(config: GenerationConfig) -> None:
     """Raise ValueError if fields contradict each other."""
     for length, new_tokens in LIMITS:
@@ -127,8 +147,10 @@ def check_together(config: GenerationConfig) -> None:
 
 def _check_lengths(config: GenerationConfig) -> None:
     longest = longest_length(config, 0)
+    # Whether `min_length` contradicts `max_new_tokens` depends on the prefix or prompt, which it counts.
+    total = config.min_length if config.max_new_tokens is None else None
     for name, shortest in (
-        ("min_length", config.min_length),
+        ("min_length", total),
         ("min_new_tokens", None if config.min_new_tokens is None else config.min_new_tokens + 1),
     ):
         if shortest is not None and shortest > longest:

@@ -39,6 +39,10 @@ class Pieces:
             None if self.words is None else self.words[begin:end],
         )
 
+    def keep(self, count: int, cut_side: str) -> Pieces:
+        """Return `count` pieces, the others cut off on the "left" or "right"."""
+        return self.cut(len(self) - count, len(self)) if cut_side == "left" else self.cut(0, count)
+
 
 @dataclass(frozen=True)
 class Encoding:

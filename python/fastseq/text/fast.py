@@ -12,6 +12,9 @@ from fastseq.text.tokenizer import Tokenizer
 
 __all__ = ["FastTokenizer", "add_tokens", "read_tokenizer_json"]
 
+# Classes of no model in particular take `tokenizer.json` as it is.
+_ANY_MODEL = ("PreTrainedTokenizer", "TokenizersBackend")
+
 
 class FastTokenizer(Tokenizer):
     """A tokenizer whose work a `tokenizers.Tokenizer` does.
@@ -25,8 +28,12 @@ class FastTokenizer(Tokenizer):
 
     def __init__(self, settings: Settings, engine: Any) -> None:
         super().__init__(settings)
+        add_tokens(engine, settings.additional_tokens())
+        if not settings.text("truncation_side") and engine.truncation is not None:
+            self.truncation_side = engine.truncation["direction"]
         engine.no_truncation()  # windows and limits are the caller's, not the file's
         engine.no_padding()
+        engine.encode_special_tokens = settings.flag("split_special_tokens", False)
         self.engine = engine
         self._templates = _templates(engine)
 
@@ -67,6 +74,11 @@ class FastTokenizer(Tokenizer):
         return bool(getattr(self.engine.model, "continuing_subword_prefix", None))
 
     @property
+    def cleans_up(self) -> bool:
+        """Whether decoding takes spaces before punctuation out; not with BPE, whose spaces are those of the text."""
+        return super().cleans_up and type(self.engine.model).__name__ != "BPE"
+
+    @property
     def unk_id(self) -> int | None:
         """The id of what the vocabulary lacks, or None."""
         unk = getattr(self.engine.model, "unk_token", None)
@@ -79,30 +91,23 @@ class FastTokenizer(Tokenizer):
 
 
 def _templates(engine: Any) -> tuple[Template, Template]:
-    """What the post-processor does with a text and with a pair, read off an example of each."""
-    samples = (engine.encode(text, add_special_tokens=False) for text in ("a", "the", "1", ".", "\u4e2d"))
-    sample = next((encoding for encoding in samples if len(encoding)), None)
-    if sample is None:  # a vocabulary without any of these: any token of it
-        vocabulary = sorted(engine.get_vocab(), key=len, reverse=True)
-        samples = (engine.encode(token, add_special_tokens=False) for token in vocabulary)
-        sample = next((encoding for encoding in samples if len(encoding)), None)
-    if sample is None:
-        raise ValueError("the tokenizer makes no token of any text")
-    size = len(sample)
-    return _template(engine.post_process(sample), size), _template(engine.post_process(sample, sample), size)
+    """What the engine does with a text and with a pair, read off an example of each."""
+    for text in ("a", "the", "1", ".", "\u4e2d", *sorted(engine.get_vocab(), key=len, reverse=True)):
+        if len(engine.encode(text, add_special_tokens=False)):
+            return _template(engine.encode(text)), _template(engine.encode(text, text))
+    raise ValueError("the tokenizer makes no token of any text")
 
 
-def _template(encoding: Any, size: int) -> Template:
-    """The template behind an encoding of one or two texts of `size` tokens each."""
+def _template(encoding: Any) -> Template:
+    """The template behind an encoding of one or two texts."""
     parts: list[tuple[str | int, int]] = []
-    seen = 0
-    for token, kind, special in zip(encoding.ids, encoding.type_ids, encoding.special_tokens_mask, strict=True):
-        if special:
+    before: int | None = None
+    for token, kind, sequence in zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True):
+        if sequence is None:
             parts.append((token, kind))
-            continue
-        if seen % size == 0:
-            parts.append(("AB"[seen // size], kind))
-        seen += 1
+        elif sequence != before:
+            parts.append(("AB"[sequence], kind))
+        before = sequence
     return Template(parts)
 
 
@@ -123,13 +128,14 @@ def read_tokenizer_json(settings: Settings) -> Any:
     except Exception as error:  # the package raises a bare Exception
         raise ValueError(f"{path} is no tokenizer: {error}") from None
     _follow_settings(engine, settings)
-    named = [settings.named_token(name) for name in settings.values if name.endswith("_token")]
-    add_tokens(engine, [*settings.added_tokens(), *(token for token in named if token is not None)])
+    add_tokens(engine, [*settings.added_tokens(), *settings.named_tokens()])
     return engine
 
 
 def _follow_settings(engine: Any, settings: Settings) -> None:
-    """Let `tokenizer_config.json` have the last word on these, as it has in `transformers`."""
+    """Let `tokenizer_config.json` have the last word on these, as the classes of `transformers` let it."""
+    if settings.tokenizer_class in _ANY_MODEL:
+        return
     if type(engine.normalizer).__name__ == "BertNormalizer":
         names = {
             "lowercase": "do_lower_case",
@@ -141,16 +147,20 @@ def _follow_settings(engine: Any, settings: Settings) -> None:
                 setattr(engine.normalizer, attribute, settings.values[name])
     if type(engine.pre_tokenizer).__name__ == "ByteLevel" and "add_prefix_space" in settings.values:
         engine.pre_tokenizer.add_prefix_space = settings.flag("add_prefix_space", False)
+    if type(engine.post_processor).__name__ == "RobertaProcessing":
+        for name in ("add_prefix_space", "trim_offsets"):
+            if isinstance(settings.values.get(name), bool):
+                setattr(engine.post_processor, name, settings.values[name])
 
 
 def add_tokens(engine: Any, tokens: Iterable[AddedToken]) -> None:
-    """Give a `tokenizers.Tokenizer` the added tokens that it lacks.
+    """Give a `tokenizers.Tokenizer` the added tokens that it lacks, and those with an id the flags that they say.
 
     Parameters
     ----------
     engine : tokenizers.Tokenizer
     tokens : iterable of AddedToken
-        In the order of their ids.
+        In the order of their ids; the first of one content counts.
 
     Raises
     ------
@@ -159,10 +169,14 @@ def add_tokens(engine: Any, tokens: Iterable[AddedToken]) -> None:
     """
     tokenizers = require("tokenizers", "a tokenizer")
     known = {str(token.content) for token in engine.get_added_tokens_decoder().values()}
+    seen: set[str] = set()
     for token in tokens:
-        if token.content and token.content not in known:
-            known.add(token.content)
-            engine.add_tokens([tokenizers.AddedToken(token.content, **token.flags())])
-            index = engine.token_to_id(token.content)
-            if token.id is not None and index != token.id:
-                raise ValueError(f"added token {token.content!r} has id {token.id}; in this vocabulary it gets {index}")
+        if token.content in seen:
+            continue
+        seen.add(token.content)
+        if token.id is None and token.content in known:
+            continue
+        engine.add_tokens([tokenizers.AddedToken(token.content, **token.flags())])
+        index = engine.token_to_id(token.content)
+        if token.id is not None and index != token.id:
+            raise ValueError(f"added token {token.content!r} has id {token.id}; in this vocabulary it gets {index}")

@@ -36,7 +36,10 @@ class LanguageTokenizer(FastTokenizer):
         self.languages = [code for code in languages if engine.token_to_id(code) is not None]
         self._language_first = language_first
         self._default = settings.text("src_lang") or default
-        self._eos = engine.token_to_id(settings.token("eos_token", "</s>"))
+        eos = settings.token("eos_token", "</s>")
+        self._eos = engine.token_to_id(eos)
+        if self._eos is None:
+            raise ValueError(f"the vocabulary of {str(settings.folder)!r} lacks the eos_token {eos[:60]!r}")
 
     def template(self, pair: bool, src_lang: str | None = None) -> Template:
         """Return where the language and the end of the source stand."""

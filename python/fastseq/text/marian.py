@@ -19,7 +19,6 @@ class MarianTokenizer(PieceTokenizer):
     ) -> None:
         pad = settings.token("pad_token", "<pad>")
         special = [settings.token("unk_token", "<unk>"), settings.token("eos_token", "</s>"), pad]
-        special += [token.content for token in settings.additional_tokens()]
         super().__init__(settings, source, ids, target_ids, list(dict.fromkeys(special)))
         self._target = target
         self.languages = [token[2:-2] for token in ids if token.startswith(">>") and token.endswith("<<")]

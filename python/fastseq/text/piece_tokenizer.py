@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from fastseq.text.encoding import Pieces
 from fastseq.text.extras import require
-from fastseq.text.settings import Settings, read_json
+from fastseq.text.settings import AddedToken, Settings, read_json
 from fastseq.text.tokenizer import Tokenizer
 
 __all__ = ["PieceTokenizer", "load_processor", "read_ids"]
@@ -28,18 +29,23 @@ class PieceTokenizer(Tokenizer):
     target_ids : dict
         Of the target.
     special : list of str
-        Tokens that are found in text as they stand and that decoding may leave out.
+        Tokens that are found in text as they stand and that decoding may leave out; those that the settings add come
+        behind the vocabulary.
     """
 
     def __init__(
         self, settings: Settings, processor: Any, ids: dict[str, int], target_ids: dict[str, int], special: list[str]
     ) -> None:
         super().__init__(settings)
+        added = {token.content: token for token in map(AddedToken, special)}
+        for token in [*settings.additional_tokens(), *settings.added_tokens()]:
+            added[token.content] = dataclasses.replace(token, special=token.special or token.content in special)
         self._processor = processor
-        self._ids = ids
-        self._contents = {i: token for token, i in target_ids.items()}
-        self._special = set(special)
-        self._split = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))))
+        self._ids = with_added(ids, added.values())
+        self._contents = {i: token for token, i in (self._ids if target_ids is ids else target_ids).items()}
+        self._special = {token.content for token in added.values() if token.special}
+        longest_first = sorted(added.values(), key=lambda token: len(token.content), reverse=True)
+        self._split = re.compile("|".join(map(_pattern, longest_first)))
         self.unk_token, self.eos_token = settings.token("unk_token", "<unk>"), settings.token("eos_token", "</s>")
         missing = [token for token in (self.unk_token, self.eos_token) if token not in ids or token not in target_ids]
         if missing:
@@ -55,7 +61,8 @@ class PieceTokenizer(Tokenizer):
         begin = 0
         for match in self._split.finditer(text):
             tokens += self.cut(text[begin : match.start()])
-            tokens.append(match.group())
+            found = match.group()
+            tokens.append(found if found in self._ids else found.strip())
             begin = match.end()
         return tokens + self.cut(text[begin:])
 
@@ -98,6 +105,31 @@ class PieceTokenizer(Tokenizer):
     def vocab_size(self) -> int:
         """Number of source tokens, added ones included."""
         return len(self._ids)
+
+
+def with_added(ids: dict[str, int], tokens: Iterable[AddedToken]) -> dict[str, int]:
+    """Return a vocabulary with added tokens behind it.
+
+    Raises
+    ------
+    ValueError
+        If the id of one is that of another token, or not the one that the vocabulary gives it.
+    """
+    every = dict(ids)
+    taken = {i: token for token, i in ids.items()}
+    for token in sorted(tokens, key=lambda token: (token.id is None, token.id)):
+        index = every.get(token.content, max(taken, default=-1) + 1 if token.id is None else token.id)
+        if index != (index if token.id is None else token.id) or taken.get(index, token.content) != token.content:
+            raise ValueError(f"added token {token.content!r} has id {token.id}; in this vocabulary it gets {index}")
+        every[token.content], taken[index] = index, token.content
+    return every
+
+
+def _pattern(token: AddedToken) -> str:
+    """Where a token is found in text: with the white space that it swallows, or between spaces only."""
+    left, right = (r"\s*" if swallows else "" for swallows in (token.lstrip, token.rstrip))
+    pattern = left + re.escape(token.content) + right
+    return f"(?<![^ ]){pattern}(?![^ ])" if token.single_word else pattern
 
 
 def load_processor(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +77,9 @@ class Settings:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.values: dict[str, Any] = self._optional("tokenizer_config.json")
-        self._map = self._optional("special_tokens_map.json")
-        self._added = self._optional("added_tokens.json")
+        # These two are older than `added_tokens_decoder`; where they are heard, they are heard first.
+        older = {name: self._optional(name) for name in ("special_tokens_map.json", "added_tokens.json")}
+        self._map, self._added = ({}, {}) if "added_tokens_decoder" in self.values else tuple(older.values())
         self.model_config = self._optional("config.json")
         self.model_type = str(self.model_config.get("model_type", ""))
         self.tokenizer_class = str(self.values.get("tokenizer_class") or "").removesuffix("Fast")
@@ -111,13 +113,19 @@ class Settings:
 
     def named_token(self, name: str) -> AddedToken | None:
         """Return a special token by its name, or None if no file names it."""
-        return _token(self.values.get(name)) or _token(self._map.get(name))
+        return _token(self._map.get(name)) or _token(self.values.get(name))
+
+    def named_tokens(self) -> list[AddedToken]:
+        """Return the special tokens that have a name."""
+        names = [name for name in self.values | self._map if name.endswith("_token")]
+        return [token for name in names if (token := self.named_token(name)) is not None]
 
     def additional_tokens(self) -> list[AddedToken]:
         """Return the further special tokens, in their order."""
         for source in (self.values, self._map):
-            for name in ("additional_special_tokens", "extra_special_tokens"):
+            for name in ("extra_special_tokens", "additional_special_tokens"):
                 values = source.get(name)
+                values = list(values.values()) if isinstance(values, dict) else values
                 if isinstance(values, list) and values:
                     return [token for value in values if (token := _token(value)) is not None]
         return []
@@ -125,22 +133,20 @@ class Settings:
     def added_tokens(self) -> list[AddedToken]:
         """Return the tokens with ids beside the vocabulary, in the order of their ids."""
         found = []
+        special = self.special_contents()
         decoder = self.values.get("added_tokens_decoder")
         for key, value in (decoder if isinstance(decoder, dict) else {}).items():
             token = _token(value, int(key)) if str(key).isdigit() else None
             if token is not None:
-                found.append(token)
-        known = {token.content for token in found}
+                found.append(dataclasses.replace(token, special=token.special or token.content in special))
         for content, index in self._added.items():
-            if isinstance(index, int) and content not in known:
-                found.append(AddedToken(content, index, special=content in self.special_contents()))
+            if isinstance(index, int):
+                found.append(AddedToken(content, index, content in special, normalized=content not in special))
         return sorted(found, key=lambda token: token.id or 0)
 
     def special_contents(self) -> set[str]:
         """Return the contents of all special tokens that the files name."""
-        names = {name for source in (self.values, self._map) for name in source if name.endswith("_token")}
-        named = {token.content for name in names if (token := self.named_token(name)) is not None}
-        return named | {token.content for token in self.additional_tokens()}
+        return {token.content for token in self.named_tokens() + self.additional_tokens()}
 
     def file(self, *names: str) -> Path | None:
         """Return the first of these files that is there."""
@@ -152,10 +158,14 @@ class Settings:
 
 
 def _token(value: Any, index: int | None = None) -> AddedToken | None:
+    content = value.get("content") if isinstance(value, dict) else value
+    if not isinstance(content, str) or not content:
+        return None
+    if any("\ud800" <= character <= "\udfff" for character in content):
+        raise ValueError(f"the added token {content[:60]!r} has half a character: a lone surrogate")
     if isinstance(value, str):
-        return AddedToken(value, index)
-    if isinstance(value, dict) and isinstance(value.get("content"), str):
-        names = ("lstrip", "rstrip", "normalized", "single_word")
-        flags = {name: value.get(name) is True for name in names}
-        return AddedToken(value["content"], index, special=value.get("special", index is None) is True, **flags)
-    return None
+        return AddedToken(content, index)
+    special = value.get("special", index is None) is True
+    flags = {name: value.get(name) is True for name in ("lstrip", "rstrip", "single_word")}
+    normalized = value.get("normalized", not special) is True
+    return AddedToken(content, index, special, normalized=normalized, **flags)

@@ -25,6 +25,8 @@ class Tokenizer(ABC):
         Language codes the tokenizer knows, if its model is multilingual.
     max_length : int or None
         The longest input the folder allows, special tokens included.
+    truncation_side : {"right", "left"}
+        Where a text that is too long is cut off, as the folder says.
     """
 
     #: Whether a source language is part of every input.
@@ -34,6 +36,7 @@ class Tokenizer(ABC):
         self.settings = settings
         self.languages: list[str] = []
         self.max_length = settings.max_length
+        self.truncation_side = "left" if settings.text("truncation_side") == "left" else "right"
 
     # What a kind of tokenizer defines.
 
@@ -70,6 +73,11 @@ class Tokenizer(ABC):
     def cuts_words(self) -> bool:
         """Whether a token that continues a word is marked as such, with "##"."""
         return False
+
+    @property
+    def cleans_up(self) -> bool:
+        """Whether decoding takes spaces before punctuation out unless it is told otherwise."""
+        return self.settings.clean_up
 
     # What follows from it.
 
@@ -136,13 +144,11 @@ class Tokenizer(ABC):
         else:
             second = room - first
         if first < 0 or second < 0:
-            kept, size = ("pair", second) if first < 0 else ("text", first)
-            raise ValueError(f"max_length is {max_length}; the {kept} alone has {size} tokens and is not cut")
-        return frame(
-            template,
-            {name: texts[name].cut(0, n) for name, n in zip("AB", (first, second), strict=True) if name in texts},
-            truncated=True,
-        )
+            whole, size = ("pair", second) if first < 0 else ("text", first)
+            raise ValueError(f"max_length is {max_length}; the {whole} alone has {size} tokens and is not cut")
+        kept = dict(zip("AB", (first, second), strict=True))
+        texts = {name: pieces.keep(kept[name], self.truncation_side) for name, pieces in texts.items()}
+        return frame(template, texts, truncated=True)
 
     def encode_windows(
         self,
@@ -189,6 +195,8 @@ class Tokenizer(ABC):
                 " must be more than the stride"
             )
         spans = list(windows(len(cut), room, stride))
+        if self.truncation_side == "left":  # then the last window is whole and the first one short
+            spans = [(len(cut) - end, len(cut) - begin) for begin, end in reversed(spans)]
         name = "A" if pair is None else "B"
         return [frame(template, whole | {name: cut.cut(b, e)}, truncated=len(spans) > 1) for b, e in spans]
 
@@ -223,7 +231,7 @@ class Tokenizer(ABC):
                 raise ValueError(f"id {i} is no token; expected 0 to {self.vocab_size - 1}")
         text = self.join(given, skip_special_tokens)
         if clean_up_tokenization_spaces is None:
-            clean_up_tokenization_spaces = self.settings.clean_up
+            clean_up_tokenization_spaces = self.cleans_up
         return clean_up(text) if clean_up_tokenization_spaces else text
 
     def target_text(self, text: str, tgt_lang: str | None) -> str:

@@ -105,7 +105,8 @@ class _Reader:
 
     def array(self, item: Any, path: str) -> NDArray[Any]:
         path = path[:200]
-        if item.shape is None or len(item.shape) > _MOST_DIMENSIONS or item.dtype.kind not in "fiub":
+        bfloat16 = item.dtype == np.dtype("V2") and item.attrs.get("dtype") == "bfloat16"  # HDF5 has no such type
+        if item.shape is None or len(item.shape) > _MOST_DIMENSIONS or not (item.dtype.kind in "fiub" or bfloat16):
             raise ValueError(f"{path} has shape {item.shape} and type {item.dtype}; expected an array of numbers")
         if item.chunks is not None or item.external or item.is_virtual:
             raise ValueError(f"{path} is stored in chunks or elsewhere; expected a plain array, as Keras writes")
@@ -113,5 +114,7 @@ class _Reader:
         self.budget -= size
         if self.budget < 0:
             raise ValueError(f"{path} has {size} bytes, more than the file has")
-        values: NDArray[Any] = item[()]
-        return np.ascontiguousarray(values, np.float32) if item.dtype.kind == "f" else np.asarray(values)
+        values: NDArray[Any] = np.asarray(item[()])
+        if bfloat16:  # the upper half of a float32
+            return (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        return np.asarray(values, np.float32, order="C") if item.dtype.kind == "f" else np.asarray(values)
