@@ -32,6 +32,7 @@ struct TransformerStackConfig {
   int64_t position_offset = 0;     // position 0 is this row of the table
   int64_t token_types = 0;         // 0 for none
   int64_t relative_positions = 0;  // M: a bias of the scores for distances of -M to M, beyond them as at the ends
+  bool relative_layers = false;    // whether each layer has its own
   float attention_scale = 1.0f;
   bool cross_attention = false;
   bool ssru = false;  // decoders: in place of self-attention a recurrent unit, c' = f c + (1 - f) W x, max(c', 0)

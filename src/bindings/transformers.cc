@@ -51,6 +51,7 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   c.position_offset = not_negative(fields, "position_offset");
   c.token_types = not_negative(fields, "token_types");
   c.relative_positions = not_negative(fields, "relative_positions");
+  c.relative_layers = read<bool>(fields, "relative_layers");
   c.attention_scale = read<float>(fields, "attention_scale");
   c.cross_attention = read<bool>(fields, "cross_attention");
   c.ssru = read<bool>(fields, "ssru");

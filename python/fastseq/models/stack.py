@@ -47,6 +47,8 @@ class StackConfig:
         Number of token types.
     relative_positions : int, default 0
         M: scores get a bias for the distance key - query from -M to M; what is farther gets that of the end.
+    relative_layers : bool, default False
+        Whether each layer has such biases of its own.
     attention_scale : float
     cross_attention : bool, default False
     ssru : bool, default False
@@ -82,6 +84,7 @@ class StackConfig:
     position_offset: int = 0
     token_types: int = 0
     relative_positions: int = 0
+    relative_layers: bool = False
     attention_scale: float
     cross_attention: bool = False
     ssru: bool = False
@@ -110,10 +113,12 @@ class StackConfig:
         if self.embedding_size:
             shapes |= {f"{part}.embedding_projection.weight": (self.hidden_size, width)}
             shapes |= {f"{part}.embedding_projection.bias": (self.hidden_size,)}
+        names = [f"{part}.layers.{layer}" for layer in sorted(set(self.layers))]
+        for name in names:
+            shapes |= self._layer(name)
         if self.relative_positions:
-            shapes[f"{part}.relative_bias.weight"] = (self.num_heads, 2 * self.relative_positions + 1)
-        for layer in sorted(set(self.layers)):
-            shapes |= self._layer(f"{part}.layers.{layer}")
+            biases = (self.num_heads, 2 * self.relative_positions + 1)
+            shapes |= {f"{name}.relative_bias.weight": biases for name in (names if self.relative_layers else [part])}
         if self.final_norm:
             shapes |= self._norm(f"{part}.norm", self.hidden_size)
         return shapes

@@ -53,6 +53,7 @@ _MODEL_TYPES = {
     "marian": "marian",
     "t5": "t5",
     "mt5": "t5",
+    "umt5": "t5",
     "mbart": "mbart",
     "m2m_100": "m2m100",
     "pegasus": "pegasus",

@@ -28,6 +28,7 @@ FAMILIES = {
     "pegasus": "pegasus.FAMILY",
     "roberta": "roberta.FAMILY",
     "t5": "t5.FAMILY",
+    "umt5": "t5.UMT5",
     "xlm-roberta": "roberta.XLM_ROBERTA",
 }
 

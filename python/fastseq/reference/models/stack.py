@@ -120,7 +120,7 @@ class Stack:
         """
         first = past[0].length if past else 0
         x = self._embed(ids, first, token_types)
-        mask = self._mask(first, ids.shape[1], is_causal)
+        distance = np.arange(first + ids.shape[1]) - np.arange(first, first + ids.shape[1])[:, None]  # key - query
         extended: list[Past] = []
         weights = None
         for i, (layer, before) in enumerate(zip(self.config["layers"], past, strict=True)):
@@ -136,7 +136,7 @@ class Stack:
                 keys = np.concatenate((before.keys, new.keys), axis=2)
                 seen = KeysValues(keys, np.concatenate((before.values, new.values), axis=2))
                 extended.append(seen)
-                return self._attend(f"{name}.self_attn", y, seen, mask)
+                return self._attend(f"{name}.self_attn", y, seen, self._mask(name, distance, is_causal))
 
             x = self._residual(f"{name}.norm1", x, self_part)
             if on is not None:
@@ -217,14 +217,14 @@ class Stack:
         heads = scaled_dot_product_attention(query, on.keys, on.values, mask, False, scale)
         return self._dense(f"{name}.out_proj", heads.swapaxes(1, 2).reshape(*x.shape[:2], self.heads * self.head_size))
 
-    def _mask(self, first: int, count: int, is_causal: bool) -> Array | None:
-        """What is added to the scores (heads, T, keys) of T queries from `first` on, or which keys they see."""
-        distance = np.arange(first + count) - np.arange(first, first + count)[:, None]  # key - query
-        visible: Array | None = distance <= 0 if is_causal and count > 1 else None
+    def _mask(self, layer: str, distance: Array, is_causal: bool) -> Array | None:
+        """What is added to the scores (heads, T, keys) of keys at a distance (T, keys), or which of them are seen."""
+        visible: Array | None = distance <= 0 if is_causal and len(distance) > 1 else None
         most = self.config["relative_positions"]
         if not most:
             return visible
-        bias: Array = self.tensors[f"{self.part}.relative_bias.weight"][:, np.clip(distance, -most, most) + most]
+        owner = layer if self.config["relative_layers"] else self.part
+        bias: Array = self.tensors[f"{owner}.relative_bias.weight"][:, np.clip(distance, -most, most) + most]
         return bias if visible is None else np.where(visible, bias, bias.dtype.type(-np.inf))
 
     def _mean_weights(self, name: str, x: Array, on: KeysValues) -> Array:

@@ -1,0 +1,66 @@
+"""Folders of published families that lack something or say what is not supported: errors that name it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fastseq
+
+pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+import torch  # noqa: E402
+from test_family_seq2seq import T5  # noqa: E402
+
+MODELS: dict[str, Any] = {
+    "umt5": lambda: transformers.UMT5ForConditionalGeneration(transformers.UMT5Config(**T5)),
+}
+
+
+def write(model: Any, folder: Path, tensors: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Save a model, with other tensors and with other values in its configuration; None takes one away."""
+    model.config.save_pretrained(folder)
+    given = {name: tensor for name, tensor in (model.state_dict() | tensors).items() if tensor is not None}
+    torch.save({name: tensor.clone() for name, tensor in given.items()}, folder / "pytorch_model.bin")
+    values = json.loads((folder / "config.json").read_text())
+    for path, value in changes.items():
+        *outer, name = path.split(".")
+        inner = values[outer[0]] if outer else values
+        inner[name] = value
+    (folder / "config.json").write_text(json.dumps(values))
+
+
+BIAS = "block.1.layer.0.SelfAttention.relative_attention_bias.weight"
+DAMAGE: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
+    ("umt5", {f"encoder.{BIAS}": None}, {}, [f"tensor encoder.{BIAS} is missing"]),
+    (
+        "umt5",
+        {f"decoder.{BIAS}": torch.zeros(31, 3), "encoder.block.2.layer.0.layer_norm.weight": torch.zeros(24)},
+        {},
+        [f"tensor decoder.{BIAS} has shape (31, 3); expected (32, 3)", "block.2.layer.0.layer_norm.weight is not exp"],
+    ),
+    (
+        "umt5",
+        {},
+        {"feed_forward_proj": "gated-mish", "dense_act_fn": None},
+        ["feed_forward_proj is 'gated-mish'; expected one of relu"],
+    ),
+    ("umt5", {}, {"dense_act_fn": "mish", "d_kv": 0}, ["dense_act_fn is 'mish'; expected one of relu", "d_kv is 0"]),
+]
+
+
+@pytest.mark.parametrize("case", range(len(DAMAGE)))
+def test_what_is_wrong_is_named(case: int, tmp_path: Path) -> None:
+    name, tensors, changes, parts = DAMAGE[case]
+    write(MODELS[name](), tmp_path, {}, {})
+    fastseq.load_model(tmp_path)
+    write(MODELS[name](), tmp_path, tensors, changes)
+    with pytest.raises(ValueError, match=re.escape(parts[0])) as caught:
+        fastseq.load_model(tmp_path)
+    for part in parts:
+        assert part in str(caught.value)
