@@ -16,9 +16,12 @@ transformers = pytest.importorskip("transformers")
 
 import torch  # noqa: E402
 from test_family_seq2seq import T5  # noqa: E402
+from torch_encoder_decoder import make  # noqa: E402
 
 MODELS: dict[str, Any] = {
     "umt5": lambda: transformers.UMT5ForConditionalGeneration(transformers.UMT5Config(**T5)),
+    "bert2bert": lambda: make("bert2bert"),
+    "narrow-to-wide": lambda: make("narrow-to-wide"),
 }
 
 
@@ -51,6 +54,61 @@ DAMAGE: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
         ["feed_forward_proj is 'gated-mish'; expected one of relu"],
     ),
     ("umt5", {}, {"dense_act_fn": "mish", "d_kv": 0}, ["dense_act_fn is 'mish'; expected one of relu", "d_kv is 0"]),
+    (
+        "bert2bert",
+        {
+            "decoder.cls.predictions.transform.dense.weight": None,
+            "decoder.bert.encoder.layer.1.crossattention.self.key.bias": torch.zeros(23),
+            "enc_to_dec_proj.bias": torch.zeros(24),
+        },
+        {},
+        [
+            "tensor decoder.cls.predictions.transform.dense.weight is missing",
+            "tensor decoder.bert.encoder.layer.1.crossattention.self.key.bias has shape (23,); expected (24,)",
+            "tensor enc_to_dec_proj.bias is not expected",
+        ],
+    ),
+    (
+        "narrow-to-wide",
+        {"enc_to_dec_proj.weight": None, "decoder.lm_head.layer_norm.bias": None},
+        {},
+        ["tensor enc_to_dec_proj.weight is missing", "tensor decoder.lm_head.layer_norm.bias is missing"],
+    ),
+    (
+        "bert2bert",
+        {},
+        {
+            "encoder.model_type": "gpt2",
+            "encoder.is_decoder": True,
+            "decoder.add_cross_attention": None,
+            "decoder.hidden_act": "mish",
+            "decoder.position_embedding_type": "relative_key",
+            "eos_token_id": None,
+        },
+        [
+            "encoder: model_type is 'gpt2'; expected one of bert, bert-generation, camembert, roberta, xlm-roberta",
+            "encoder: is_decoder is True; expected False",
+            "decoder: add_cross_attention is False; expected True",
+            "decoder: hidden_act is 'mish'; expected one of relu",
+            "decoder: position_embedding_type is 'relative_key'; expected 'absolute'",
+            "eos_token_id is missing",
+        ],
+    ),
+    (
+        "narrow-to-wide",
+        {},
+        {"decoder.cross_attention_hidden_size": 20, "decoder_start_token_id": 1},
+        [
+            "decoder: hidden_size is 24; expected the encoder's, 20",
+            "decoder_start_token_id is pad_token_id, which has no position",
+        ],
+    ),
+    (
+        "bert2bert",
+        {},
+        {"encoder": "bert", "decoder": None},
+        ["encoder is 'bert'; expected an object", "decoder is None"],
+    ),
 ]
 
 

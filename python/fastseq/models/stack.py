@@ -109,7 +109,7 @@ class StackConfig:
         if self.token_types:
             shapes[f"{part}.token_types.weight"] = (self.token_types, width)
         if self.embedding_norm:
-            shapes |= self._norm(f"{part}.embedding_norm", width)
+            shapes |= self.norm_shapes(f"{part}.embedding_norm", width)
         if self.embedding_size:
             shapes |= {f"{part}.embedding_projection.weight": (self.hidden_size, width)}
             shapes |= {f"{part}.embedding_projection.bias": (self.hidden_size,)}
@@ -120,7 +120,7 @@ class StackConfig:
             biases = (self.num_heads, 2 * self.relative_positions + 1)
             shapes |= {f"{name}.relative_bias.weight": biases for name in (names if self.relative_layers else [part])}
         if self.final_norm:
-            shapes |= self._norm(f"{part}.norm", self.hidden_size)
+            shapes |= self.norm_shapes(f"{part}.norm", self.hidden_size)
         return shapes
 
     def _layer(self, name: str) -> Shapes:
@@ -140,10 +140,11 @@ class StackConfig:
             if self.bias:
                 shapes[f"{start}bias"] = shape[:1]
         for norm in range(1, 4 if self.cross_attention else 3):  # one for each part
-            shapes |= self._norm(f"{name}.norm{norm}", hidden)
+            shapes |= self.norm_shapes(f"{name}.norm{norm}", hidden)
         return shapes
 
-    def _norm(self, name: str, size: int) -> Shapes:
+    def norm_shapes(self, name: str, size: int) -> Shapes:
+        """Return the shape of every tensor of a norm of `size` numbers."""
         shapes: Shapes = {f"{name}.weight": (size,)}
         if self.norm == "layer":
             shapes[f"{name}.bias"] = (size,)

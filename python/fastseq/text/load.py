@@ -127,7 +127,8 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
 def _kind(settings: Settings) -> str | None:
     if settings.tokenizer_class in _CLASSES:
         return _CLASSES[settings.tokenizer_class]
-    kind = _MODEL_TYPES.get(settings.model_type)
+    encoder = settings.model_config.get("encoder")  # of an encoder-decoder that is made of two models
+    kind = _MODEL_TYPES.get(str(encoder.get("model_type")) if isinstance(encoder, dict) else settings.model_type)
     if kind == "m2m100" and settings.file("vocab.json") is None:
         return "nllb"  # the same model with another tokenizer
     if kind is not None:

@@ -18,6 +18,7 @@ FAMILIES = {
     "camembert": "roberta.CAMEMBERT",
     "distilbert": "distilbert.FAMILY",
     "electra": "electra.FAMILY",
+    "encoder-decoder": "encoder_decoder.FAMILY",
     "fsmt": "fsmt.FAMILY",
     "gpt2": "gpt2.FAMILY",
     "m2m_100": "m2m_100.FAMILY",
