@@ -15,12 +15,14 @@ pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 import torch  # noqa: E402
+from test_family_encoders import BERT  # noqa: E402
 from test_family_seq2seq import T5  # noqa: E402
 from torch_encoder_decoder import make  # noqa: E402
 
 MODELS: dict[str, Any] = {
     "umt5": lambda: transformers.UMT5ForConditionalGeneration(transformers.UMT5Config(**T5)),
     "bert2bert": lambda: make("bert2bert"),
+    "xlm-roberta-xl": lambda: transformers.XLMRobertaXLModel(transformers.XLMRobertaXLConfig(**BERT, pad_token_id=1)),
     "narrow-to-wide": lambda: make("narrow-to-wide"),
 }
 
@@ -93,6 +95,26 @@ DAMAGE: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
             "decoder: position_embedding_type is 'relative_key'; expected 'absolute'",
             "eos_token_id is missing",
         ],
+    ),
+    (
+        "xlm-roberta-xl",
+        {
+            "encoder.LayerNorm.weight": None,
+            "encoder.layer.0.LayerNorm.bias": torch.zeros(37),
+            "embeddings.LayerNorm.bias": torch.zeros(24),
+        },
+        {},
+        [
+            "tensor encoder.LayerNorm.weight is missing",
+            "tensor encoder.layer.0.LayerNorm.bias has shape (37,); expected (24,)",
+            "tensor embeddings.LayerNorm.bias is not expected",
+        ],
+    ),
+    (
+        "xlm-roberta-xl",
+        {},
+        {"position_embedding_type": "relative_key", "is_decoder": True, "hidden_act": "mish"},
+        ["position_embedding_type is 'relative_key'", "is_decoder is True; expected False", "hidden_act is 'mish'"],
     ),
     (
         "narrow-to-wide",

@@ -58,6 +58,7 @@ _MODEL_TYPES = {
     "m2m_100": "m2m100",
     "pegasus": "pegasus",
     "xlm-roberta": "xlm_roberta",
+    "xlm-roberta-xl": "xlm_roberta",
     "albert": "albert",
     "bert": "bert",
     "distilbert": "bert",

@@ -13,6 +13,7 @@ FAMILIES = {
     "albert": "albert.FAMILY",
     "bart": "bart.FAMILY",
     "bert": "bert.FAMILY",
+    "bert-generation": "bert_generation.FAMILY",
     "blenderbot": "blenderbot.FAMILY",
     "blenderbot-small": "blenderbot_small.FAMILY",
     "camembert": "roberta.CAMEMBERT",
@@ -31,6 +32,7 @@ FAMILIES = {
     "t5": "t5.FAMILY",
     "umt5": "t5.UMT5",
     "xlm-roberta": "roberta.XLM_ROBERTA",
+    "xlm-roberta-xl": "xlm_roberta_xl.FAMILY",
 }
 
 

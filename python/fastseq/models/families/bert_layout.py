@@ -16,6 +16,7 @@ _TASKS = {
     "ForSequenceClassification": "text-classification",
     "ForTokenClassification": "token-classification",
     "ForQuestionAnswering": "question-answering",
+    "Encoder": "feature-extraction",
     "Model": "feature-extraction",
     "ForMaskedLM": "feature-extraction",
     "ForPreTraining": "feature-extraction",
@@ -95,6 +96,7 @@ def bert_stack(
     position_offset: int = 0,
     token_types: int = 2,
     activation: str = "gelu",
+    norm_eps: float = 1e-12,
 ) -> StackConfig:
     """Return the description of an encoder by the field names that BERT has."""
     hidden, heads = fields.size("hidden_size"), fields.size("num_attention_heads")
@@ -112,7 +114,7 @@ def bert_stack(
         intermediate_size=fields.size("intermediate_size"),
         activation=fields.activation("hidden_act", activation),
         norm="layer",
-        norm_eps=fields.number("layer_norm_eps", 1e-12),
+        norm_eps=fields.number("layer_norm_eps", norm_eps),
         norm_first=False,
         final_norm=False,
         embedding_norm=True,
