@@ -126,10 +126,10 @@ bool Ensemble::attends() const {
   return std::all_of(models_.begin(), models_.end(), [](const Seq2Seq* model) { return model->attends(); });
 }
 
-int64_t Ensemble::max_positions() const {
+int64_t Ensemble::least(int64_t (Seq2Seq::*limit)() const) const {
   int64_t least = 0;
   for (const Seq2Seq* model : models_) {
-    const int64_t positions = model->max_positions();
+    const int64_t positions = (model->*limit)();
     if (positions > 0 && (least == 0 || positions < least)) least = positions;
   }
   return least;

@@ -25,13 +25,16 @@ class Ensemble final : public Seq2Seq {
   int64_t memory_size() const override;
   /// If all models do: the mean of their weights on the source.
   bool attends() const override;
-  int64_t max_positions() const override;
+  int64_t max_positions() const override { return least(&Seq2Seq::max_positions); }
+  int64_t max_source_positions() const override { return least(&Seq2Seq::max_source_positions); }
 
   void encode(const Ragged& source, float* memory) const override;
   std::unique_ptr<Decoder> start(const Ragged& source) const override;
 
  private:
   friend class EnsembleDecoder;
+  /// The least of the models' limits, or 0 if none has one.
+  int64_t least(int64_t (Seq2Seq::*limit)() const) const;
 
   std::vector<const Seq2Seq*> models_;
   std::vector<float> weights_;

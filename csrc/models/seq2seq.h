@@ -51,8 +51,10 @@ class Seq2Seq : public RecordedModel {
   virtual int64_t memory_size() const = 0;  // width of the encoder's output
   /// Whether step() can report attention weights.
   virtual bool attends() const = 0;
-  /// Longest source and target, or 0 for no limit.
+  /// Longest target, or 0 for no limit.
   virtual int64_t max_positions() const = 0;
+  /// Longest source, or 0 for no limit.
+  virtual int64_t max_source_positions() const { return max_positions(); }
 
   virtual void encode(const Ragged& source, float* memory) const = 0;  // (N, memory_size)
   virtual std::unique_ptr<Decoder> start(const Ragged& source) const = 0;

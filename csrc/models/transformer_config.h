@@ -32,6 +32,7 @@ struct TransformerStackConfig {
   int64_t position_offset = 0;     // position 0 is this row of the table
   int64_t token_types = 0;         // 0 for none
   int64_t relative_positions = 0;  // M: a bias of the scores for distances of -M to M, beyond them as at the ends
+  bool relative_layers = false;    // whether each layer has its own
   float attention_scale = 1.0f;
   bool cross_attention = false;
   bool ssru = false;  // decoders: in place of self-attention a recurrent unit, c' = f c + (1 - f) W x, max(c', 0)
@@ -40,17 +41,24 @@ struct TransformerStackConfig {
   int64_t table_width() const { return embedding_size > 0 ? embedding_size : hidden_size; }
 };
 
+/// What makes logits of the last layer's output: [dense, activation, norm and] a layer of vocab_size outputs.
+struct OutputConfig {
+  bool tied = true;    // the layer's weight is the decoder's embedding
+  float scale = 1.0f;  // of what the layer reads
+  bool dense = false;
+  Activation activation = Activation::kNone;
+};
+
 struct TransformerSeq2SeqConfig {
   TransformerStackConfig encoder, decoder;
-  bool shared_embedding = false;  // the encoder reads the decoder's
-  bool tie_output = true;         // the output layer's weight is the decoder's embedding
-  float logits_scale = 1.0f;      // of what the output layer reads
+  OutputConfig output;
+  bool shared_embedding = false;   // the encoder reads the decoder's
+  bool memory_projection = false;  // a dense layer from the encoder's output to what the decoder attends to
 };
 
 struct TransformerDecoderConfig {
   TransformerStackConfig decoder;
-  bool tie_output = true;
-  float logits_scale = 1.0f;
+  OutputConfig output;
 };
 
 /// An encoder, and on it [dense, activation and] a layer of `labels` outputs, for all tokens or the first.

@@ -90,21 +90,6 @@ float* TransformerDecoder::append_cache(Cache& cache, int64_t rows) const {
   return cache.key_value.data() + cached_rows_ * width;
 }
 
-void TransformerDecoder::prepare_biases() {
-  const int64_t heads = stack_.config().num_heads;
-  if (stack_.config().relative_positions == 0) return;
-  if (longest_ > reach_) {
-    reach_ = std::max(longest_, 2 * reach_);
-    all_biases_ = Buffer<float>(heads * (2 * reach_ - 1));
-    stack_.relative_biases(reach_, all_biases_.data());
-  }
-  step_biases_.reserve_discard(heads * longest_);
-  for (int64_t head = 0; head < heads; ++head) {  // distances from 1 - longest_ to 0
-    std::memcpy(step_biases_.data() + head * longest_, all_biases_.data() + head * (2 * reach_ - 1) + reach_ - longest_,
-                bytes(longest_));
-  }
-}
-
 DecodeAttentionArgs TransformerDecoder::head_args() const {
   DecodeAttentionArgs args;
   args.heads = stack_.config().num_heads;
@@ -135,7 +120,7 @@ void TransformerDecoder::self_attention(int64_t layer, const float* input, int64
       args.query = projected_.data() + r * 3 * inner;
       args.index = ancestors_.data() + begins_[static_cast<std::size_t>(r)];
       args.output = context_.data() + r * inner;
-      if (step_biases_.size() > 0) args.bias = step_biases_.data() + longest_ - args.count;
+      if (biases_.size() > 0) args.bias = biases_.data() + longest_ - args.count;
       kernels().decode_attention(args);
     }
   });
@@ -180,7 +165,6 @@ void TransformerDecoder::step(const StepRows& step, float* logits, float* attent
   if (rows == 0) return;
   const TransformerStackConfig& config = stack_.config();
   extend_histories(step);
-  prepare_biases();
   if (config.ssru) take_cells(step);
   x_.reserve_discard(rows * config.hidden_size);
   residual_.reserve_discard(2 * rows * config.hidden_size);
@@ -201,6 +185,7 @@ void TransformerDecoder::step(const StepRows& step, float* logits, float* attent
     const auto part = [&](const Norm& norm, const auto& block) {
       stack_.residual(norm, rows, x_.data(), residual_.data(), block);
     };
+    stack_.relative_biases(i, 1 - longest_, 0, biases_);
     part(layer.self_norm, [&](const float* input, float* output) {
       layer.ssru ? ssru(i, input, rows, output) : self_attention(i, input, rows, output);
     });

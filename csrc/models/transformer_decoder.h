@@ -26,7 +26,6 @@ class TransformerDecoder final : public Decoder {
 
   void extend_histories(const StepRows& rows);
   float* append_cache(Cache& cache, int64_t rows) const;
-  void prepare_biases();
   void take_cells(const StepRows& rows);
   void ssru(int64_t layer, const float* input, int64_t rows, float* output);
   void self_attention(int64_t layer, const float* input, int64_t rows, float* output);
@@ -50,10 +49,8 @@ class TransformerDecoder final : public Decoder {
   std::vector<int32_t> ancestors_;
   std::vector<int64_t> next_begins_;
   std::vector<int32_t> next_ancestors_;
-  int64_t longest_ = 0;        // history of this step
-  Buffer<float> all_biases_;   // (heads, 2 * reach_ - 1), see TransformerStack::relative_biases
-  Buffer<float> step_biases_;  // (heads, longest_): of keys 0 to longest_ - 1 for the query at the last of them
-  int64_t reach_ = 0;
+  int64_t longest_ = 0;   // history of this step
+  Buffer<float> biases_;  // (heads, longest_), of a layer: of keys 0 to longest_ - 1 for the query at the last
   // Scratch of a step.
   Buffer<float> x_, residual_, projected_, context_, inner_;
 };

@@ -153,13 +153,24 @@ void InputEmbedding::finish(float* sum, int64_t rows, float* output) const {
   if (config_.embedding_size > 0) projection_.forward(sum, rows, output);
 }
 
-OutputLayer::OutputLayer(const TensorMap& tensors, const std::string& weight, const TransformerStackConfig& config,
-                         float factor)
-    : linear(tensors.linear(weight, "output.bias", config.vocab_size, config.hidden_size)), scale(factor) {}
+OutputLayer::OutputLayer(const TensorMap& tensors, const TransformerStackConfig& decoder, const OutputConfig& output)
+    : config(output),
+      linear(tensors.linear(output.tied ? "decoder.embedding.weight" : "output.weight", "output.bias",
+                            decoder.vocab_size, decoder.hidden_size)) {
+  if (!config.dense) return;
+  dense = tensors.linear("output.dense", decoder.hidden_size, decoder.hidden_size);
+  norm = Norm(tensors, "output.norm", decoder.hidden_size, decoder);
+}
 
 void OutputLayer::forward(float* x, int64_t rows, float* logits) const {
-  if (scale != 1.0f) {
-    for (int64_t i = 0; i < rows * linear.in_features(); ++i) x[i] *= scale;
+  Buffer<float> hidden(config.dense ? rows * dense.out_features() : 0);
+  if (config.dense) {
+    dense.forward(x, rows, hidden.data(), config.activation);
+    norm.forward(hidden.data(), rows, hidden.data());
+    x = hidden.data();
+  }
+  if (config.scale != 1.0f) {
+    for (int64_t i = 0; i < rows * linear.in_features(); ++i) x[i] *= config.scale;
   }
   linear.forward(x, rows, logits);
 }

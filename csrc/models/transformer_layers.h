@@ -101,13 +101,14 @@ class InputEmbedding {
 
 /// Logits of the last layer's output.
 struct OutputLayer {
-  /// The weight of tensor `weight`, and "output.bias" if it is there.
-  OutputLayer(const TensorMap& tensors, const std::string& weight, const TransformerStackConfig& config, float factor);
+  OutputLayer(const TensorMap& tensors, const TransformerStackConfig& config, const OutputConfig& output);
   /// logits (rows, vocab_size) from x (rows, hidden), which is scaled in place.
   void forward(float* x, int64_t rows, float* logits) const;
 
-  Linear linear;
-  float scale;
+  OutputConfig config;
+  Linear linear;  // "output.weight" or the embedding (vocab_size, hidden), and "output.bias" if it is there
+  Linear dense;   // (hidden, hidden)
+  Norm norm;      // behind it
 };
 
 /// Embeddings of `part` with rows of their own.

@@ -7,33 +7,40 @@
 namespace fastseq {
 namespace {
 
-const char* output_weight(bool tied) { return tied ? "decoder.embedding.weight" : "output.weight"; }
-
 std::shared_ptr<const Embedding> decoder_embedding(const TensorMap& tensors, const TransformerStackConfig& config,
-                                                   bool tied, const OutputLayer& output) {
-  return tied ? std::make_shared<const Embedding>(output.linear) : own_embedding(tensors, "decoder", config);
+                                                   const OutputLayer& output) {
+  return output.config.tied ? std::make_shared<const Embedding>(output.linear)
+                            : own_embedding(tensors, "decoder", config);
 }
 
 }  // namespace
 
 // The output layer comes first: its weight is the largest by far, and while it is packed it is there twice.
 TransformerSeq2Seq::TransformerSeq2Seq(const TransformerSeq2SeqConfig& config, const TensorMap& tensors)
-    : output_(tensors, output_weight(config.tie_output), config.decoder, config.logits_scale),
-      target_embedding_(decoder_embedding(tensors, config.decoder, config.tie_output, output_)),
+    : output_(tensors, config.decoder, config.output),
+      target_embedding_(decoder_embedding(tensors, config.decoder, output_)),
       decoder_(config.decoder, tensors, "decoder", target_embedding_),
       encoder_(config.encoder, tensors, "encoder",
-               config.shared_embedding ? target_embedding_ : own_embedding(tensors, "encoder", config.encoder)) {}
+               config.shared_embedding ? target_embedding_ : own_embedding(tensors, "encoder", config.encoder)) {
+  if (config.memory_projection) {
+    memory_projection_ = tensors.linear("memory_projection", config.decoder.hidden_size, config.encoder.hidden_size);
+  }
+}
 
 std::unique_ptr<Decoder> TransformerSeq2Seq::start(const Ragged& source) const {
   Buffer<float> memory(source.tokens() * memory_size());
   encode(source, memory.data());
+  if (memory_projection_) {
+    Buffer<float> projected(source.tokens() * memory_projection_->out_features());
+    memory_projection_->forward(memory.data(), source.tokens(), projected.data());
+    memory = std::move(projected);
+  }
   return std::make_unique<TransformerDecoder>(decoder_, output_, source, memory.data());
 }
 
 TransformerLanguageModel::TransformerLanguageModel(const TransformerDecoderConfig& config, const TensorMap& tensors)
-    : output_(tensors, output_weight(config.tie_output), config.decoder, config.logits_scale),
-      stack_(config.decoder, tensors, "decoder",
-             decoder_embedding(tensors, config.decoder, config.tie_output, output_)) {}
+    : output_(tensors, config.decoder, config.output),
+      stack_(config.decoder, tensors, "decoder", decoder_embedding(tensors, config.decoder, output_)) {}
 
 std::unique_ptr<Decoder> TransformerLanguageModel::start(const Ragged& source) const {
   return std::make_unique<TransformerDecoder>(stack_, output_, source);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "models/transformer_stack.h"
 
@@ -16,6 +17,7 @@ class TransformerSeq2Seq final : public Seq2Seq {
   int64_t memory_size() const override { return encoder_.config().hidden_size; }
   bool attends() const override { return decoder_.num_layers() > 0; }
   int64_t max_positions() const override { return decoder_.config().max_positions; }
+  int64_t max_source_positions() const override { return encoder_.config().max_positions; }
 
   void encode(const Ragged& source, float* memory) const override { encoder_.encode(source, nullptr, memory); }
   std::unique_ptr<Decoder> start(const Ragged& source) const override;
@@ -24,6 +26,7 @@ class TransformerSeq2Seq final : public Seq2Seq {
   OutputLayer output_;
   std::shared_ptr<const Embedding> target_embedding_;
   TransformerStack decoder_, encoder_;
+  std::optional<Linear> memory_projection_;  // (hidden of the decoder, hidden of the encoder)
 };
 
 /// A decoder alone: a "source" is a prompt, of at least one token, and what is generated continues it.

@@ -40,18 +40,27 @@ TransformerStack::TransformerStack(const TransformerStackConfig& config, const T
     layers_.emplace_back(tensors, part + ".layers." + std::to_string(i), config);
   }
   if (config.final_norm) norm_ = Norm(tensors, part + ".norm", config.hidden_size, config);
-  if (config.relative_positions > 0) {
-    relative_ = tensors.copy(part + ".relative_bias.weight", {config.num_heads, 2 * config.relative_positions + 1});
+  if (config.relative_positions == 0) return;
+  for (int64_t i = 0; i < (config.relative_layers ? distinct : 1); ++i) {
+    const std::string owner = config.relative_layers ? part + ".layers." + std::to_string(i) : part;
+    relative_.push_back(
+        tensors.copy(owner + ".relative_bias.weight", {config.num_heads, 2 * config.relative_positions + 1}));
   }
 }
 
-void TransformerStack::relative_biases(int64_t reach, float* biases) const {
-  const int64_t most = config_.relative_positions;
+void TransformerStack::relative_biases(int64_t i, int64_t first, int64_t last, Buffer<float>& biases) const {
+  if (relative_.empty() || (i > 0 && !config_.relative_layers)) return;
+  const int64_t most = config_.relative_positions, count = last - first + 1;
+  const int64_t before = std::max<int64_t>(0, -most - first), after = std::max<int64_t>(0, last - most);
+  const auto layer =
+      static_cast<std::size_t>(config_.relative_layers ? config_.layers[static_cast<std::size_t>(i)] : 0);
+  biases.reserve_discard(config_.num_heads * count);
   for (int64_t head = 0; head < config_.num_heads; ++head) {
-    const float* row = relative_.data() + head * (2 * most + 1) + most;
-    for (int64_t distance = 1 - reach; distance < reach; ++distance) {
-      *biases++ = row[std::clamp(distance, -most, most)];
-    }
+    const float* row = relative_[layer].data() + head * (2 * most + 1) + most;
+    float* to = biases.data() + head * count;
+    std::fill_n(to, before, row[-most]);
+    std::copy_n(row + first + before, count - before - after, to + before);
+    std::fill_n(to + count - after, after, row[most]);
   }
 }
 
@@ -102,10 +111,6 @@ void TransformerStack::run(const Ragged& source, const int32_t* token_types, boo
   scratch.query_key_value = Buffer<float>(tokens * 3 * config_.inner_size());
   scratch.context = Buffer<float>(tokens * config_.inner_size());
   scratch.residual = Buffer<float>(2 * tokens * config_.hidden_size);
-  if (config_.relative_positions > 0) {
-    scratch.biases = Buffer<float>(config_.num_heads * (2 * scratch.longest - 1));
-    relative_biases(scratch.longest, scratch.biases.data());
-  }
   int64_t b = 0;
   embedding_.forward(
       tokens,
@@ -116,6 +121,7 @@ void TransformerStack::run(const Ragged& source, const int32_t* token_types, boo
       x);
   for (int64_t i = 0; i < num_layers(); ++i) {
     const TransformerLayer& weights = layer(i);
+    relative_biases(i, 1 - scratch.longest, scratch.longest - 1, scratch.biases);
     residual(weights.self_norm, tokens, x, scratch.residual.data(), [&](const float* input, float* output) {
       self_attention(*weights.self_attention, source, causal, key_value_of ? key_value_of(i) : nullptr, input, scratch,
                      output);

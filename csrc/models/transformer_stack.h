@@ -38,8 +38,9 @@ class TransformerStack {
   template <typename Block>
   void residual(const Norm& norm, int64_t rows, float* x, float* scratch, const Block& block) const;
 
-  /// biases (heads, 2 * reach - 1): of the scores for the distances key - query from 1 - reach to reach - 1.
-  void relative_biases(int64_t reach, float* biases) const;
+  /// biases (heads, last - first + 1): of the scores of layer i for the distances key - query from first <= 0 to
+  /// last >= 0. Left as they are where they are those of the layer before.
+  void relative_biases(int64_t i, int64_t first, int64_t last, Buffer<float>& biases) const;
 
   void final_norm(int64_t rows, float* x) const {
     if (config_.final_norm) norm_.forward(x, rows, x);
@@ -56,7 +57,8 @@ class TransformerStack {
   InputEmbedding embedding_;
   std::vector<TransformerLayer> layers_;
   Norm norm_;
-  Buffer<float> relative_;  // (heads, 2 * relative_positions + 1): by key - query, from -M to M
+  // For all layers, or for each: (heads, 2 * relative_positions + 1), by key - query, from -M to M.
+  std::vector<Buffer<float>> relative_;
 };
 
 template <typename Block>

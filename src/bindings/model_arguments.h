@@ -61,7 +61,7 @@ inline Ragged ragged(const Int32Array& ids, const Int64Array& offsets, const cha
 
 /// The source sentences of a model.
 inline Ragged source_of(const Seq2Seq& model, const Int32Array& ids, const Int64Array& offsets) {
-  return ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_positions());
+  return ragged(ids, offsets, "ids", model.source_vocab_size(), model.max_source_positions());
 }
 
 /// Target sequences, as many as there are sources.

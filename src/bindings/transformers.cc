@@ -51,6 +51,7 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   c.position_offset = not_negative(fields, "position_offset");
   c.token_types = not_negative(fields, "token_types");
   c.relative_positions = not_negative(fields, "relative_positions");
+  c.relative_layers = read<bool>(fields, "relative_layers");
   c.attention_scale = read<float>(fields, "attention_scale");
   c.cross_attention = read<bool>(fields, "cross_attention");
   c.ssru = read<bool>(fields, "ssru");
@@ -58,18 +59,29 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   return c;
 }
 
+OutputConfig output_config(const py::dict& config) {
+  OutputConfig c;
+  c.tied = read<bool>(config, "tie_output");
+  c.scale = read<float>(config, "logits_scale");
+  c.dense = read<bool>(config, "output_dense");
+  c.activation = read_activation(config, "output_activation");
+  return c;
+}
+
 TransformerSeq2SeqConfig seq2seq_config(const py::dict& config) {
   TransformerSeq2SeqConfig c;
   c.encoder = stack_config(config, "encoder");
   c.decoder = stack_config(config, "decoder");
+  c.output = output_config(config);
   c.shared_embedding = read<bool>(config, "shared_embedding");
-  c.tie_output = read<bool>(config, "tie_output");
-  c.logits_scale = read<float>(config, "logits_scale");
-  if (c.encoder.hidden_size != c.decoder.hidden_size || c.encoder.cross_attention || !c.decoder.cross_attention) {
-    throw std::invalid_argument("config: the decoder must attend to an encoder of its own width");
+  c.memory_projection = read<bool>(config, "memory_projection");
+  const bool fits = c.memory_projection || c.encoder.hidden_size == c.decoder.hidden_size;
+  if (!fits || c.encoder.cross_attention || !c.decoder.cross_attention) {
+    throw std::invalid_argument("config: the decoder must attend to an encoder of its own width, or to its projection");
   }
-  if (c.shared_embedding && c.encoder.vocab_size != c.decoder.vocab_size) {
-    throw std::invalid_argument("config: a shared embedding needs one vocab_size");
+  if (c.shared_embedding &&
+      (c.encoder.vocab_size != c.decoder.vocab_size || c.encoder.table_width() != c.decoder.table_width())) {
+    throw std::invalid_argument("config: a shared embedding needs one vocab_size and one width");
   }
   return c;
 }
@@ -77,8 +89,7 @@ TransformerSeq2SeqConfig seq2seq_config(const py::dict& config) {
 TransformerDecoderConfig decoder_config(const py::dict& config) {
   TransformerDecoderConfig c;
   c.decoder = stack_config(config, "decoder");
-  c.tie_output = read<bool>(config, "tie_output");
-  c.logits_scale = read<float>(config, "logits_scale");
+  c.output = output_config(config);
   if (c.decoder.cross_attention) throw std::invalid_argument("config: a decoder alone has nothing to attend to");
   return c;
 }

@@ -30,6 +30,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("Bert", BERT),
     "roberta": ("Roberta", BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
     "xlm-roberta": ("XLMRoberta", BERT | {"pad_token_id": 1, "type_vocab_size": 1, "hidden_act": "gelu_new"}),
+    "xlm-roberta-xl": ("XLMRobertaXL", BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
     "camembert": ("Camembert", BERT | {"pad_token_id": 1, "type_vocab_size": 1}),
     "distilbert": (
         "DistilBert",
@@ -103,7 +104,23 @@ def test_encoder_and_head(case: str, suffix: str, tmp_path: Path) -> None:
             assert_close(logits, expected)
 
 
-@pytest.mark.parametrize("case", ["bert"])
+def test_an_encoder_that_has_no_heads(tmp_path: Path) -> None:
+    values = {name: value for name, value in BERT.items() if name != "type_vocab_size"}
+    config = transformers.BertGenerationConfig(**values, hidden_act="silu", layer_norm_eps=0.01)
+    hf = randomise(transformers.BertGenerationEncoder(config), seed=4)
+    save(hf, tmp_path)
+    rows = batches(70, LENGTHS, 1)
+    ids, mask = padded(rows, 0)
+    with torch.no_grad():
+        hidden = hf(input_ids=ids, attention_mask=mask).last_hidden_state
+    for backend in BACKENDS:
+        model = fastseq.load_model(tmp_path, backend=backend)
+        assert (model.task, model.model_type) == ("feature-extraction", "bert-generation")
+        for encoded, expected in zip(model.encode(rows), hidden, strict=True):
+            assert_close(encoded, expected[: len(encoded)])
+
+
+@pytest.mark.parametrize("case", ["bert", "xlm-roberta-xl"])
 def test_alone_in_a_batch_and_with_more_threads_the_bits_are_the_same(case: str, tmp_path: Path) -> None:
     make(case, "ForTokenClassification", tmp_path)
     model = fastseq.load_model(tmp_path, backend="native")

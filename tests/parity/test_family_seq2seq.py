@@ -68,6 +68,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "t5": ("T5", T5 | {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 12}),
     "t5-v1.1": ("T5", T5 | {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "num_decoder_layers": 1}),
     "mt5": ("MT5", T5 | {"feed_forward_proj": "gated-silu", "d_kv": 8}),
+    "umt5": ("UMT5", T5 | {"relative_attention_num_buckets": 6, "relative_attention_max_distance": 5}),
 }
 LENGTHS = [7, 1, 19, 4, 12, 5, 9, 2, 30, 6]
 

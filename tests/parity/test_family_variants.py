@@ -30,6 +30,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "m2m_100: positions behind another padding id": ("M2M100", BART_LIKE | {"pad_token_id": 0, "eos_token_id": 2}),
     "pegasus: no encoder layers": ("Pegasus", BART_LIKE | UNTIED | {"encoder_layers": 0, "pad_token_id": 0}),
+    "umt5: no scale, one decoder layer": ("UMT5", T5 | UNTIED | {"num_decoder_layers": 1}),
+    "umt5: not gated": ("UMT5", T5 | {"feed_forward_proj": "gelu", "layer_norm_epsilon": 0.01}),
+    "t5: another activation than its feed_forward_proj": (
+        "T5",
+        T5 | {"feed_forward_proj": "gated-gelu", "dense_act_fn": "silu", "is_gated_act": False},
+    ),
     "t5: a scale without a tied output": ("T5", T5 | {"feed_forward_proj": "gated-tanh"}),
 }
 

@@ -109,7 +109,7 @@ def test_unknown_families_are_told_the_known_ones(tmp_path: Path) -> None:
     for model_type in ("llama", None, ["bert"]):
         (tmp_path / "config.json").write_text(json.dumps(BERT | {"model_type": model_type}))
         with pytest.raises(
-            ValueError, match=r"config\.json: model_type is .* expected one of albert, bart, .* t5, xlm-ro"
+            ValueError, match=r"config\.json: model_type is .* expected one of albert, bart, .* t5, umt5, xlm-ro"
         ):
             load_model(tmp_path)
 

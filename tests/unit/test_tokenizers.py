@@ -47,6 +47,8 @@ def test_the_kind_follows_from_the_model_type_or_the_files(tmp_path: Path) -> No
         del config["tokenizer_class"]
         write(folder, config, {"config.json": {"model_type": model_type}})
         assert load_tokenizer(folder).encode(SENTENCES[0]).ids == named
+        write(folder, config, {"config.json": {"model_type": "encoder-decoder", "encoder": {"model_type": model_type}}})
+        assert load_tokenizer(folder).encode(SENTENCES[0]).ids == named
     shutil.rmtree(tmp_path / "marian" / "config.json", ignore_errors=True)
     (tmp_path / "marian" / "config.json").unlink()
     (tmp_path / "marian" / "tokenizer_config.json").unlink()

@@ -142,8 +142,13 @@ class Seq2SeqConfig(ModelConfig):
 
     @property
     def position_limit(self) -> int | None:
-        """Longest source and longest decoder input, or None for no limit."""
+        """Longest decoder input, or None for no limit."""
         return None
+
+    @property
+    def source_position_limit(self) -> int | None:
+        """Longest source, or None for no limit."""
+        return self.position_limit
 
 
 def _raise(cls: type, problems: list[str]) -> None:

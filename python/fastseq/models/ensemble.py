@@ -46,8 +46,12 @@ class EnsembleConfig(Seq2SeqConfig):
     @property
     def position_limit(self) -> int | None:
         """The least of the models' limits, or None for no limit."""
-        limits = [model.position_limit for model in self.models]
-        return min((limit for limit in limits if limit is not None), default=None)
+        return min((model.position_limit for model in self.models if model.position_limit), default=None)
+
+    @property
+    def source_position_limit(self) -> int | None:
+        """The least of the models' limits of the source, or None for no limit."""
+        return min((model.source_position_limit for model in self.models if model.source_position_limit), default=None)
 
 
 class Ensemble(Seq2SeqModel):

@@ -26,6 +26,12 @@ class EncoderDecoderConfig:
     output_bias : bool
     logits_scale : float, default 1.0
         Of what the output layer reads.
+    output_dense : bool, default False
+        Whether a hidden layer of the decoder's width and a norm come before the output layer.
+    output_activation : str, default "none"
+        Of the hidden layer.
+    memory_projection : bool, default False
+        Whether the decoder attends to what a dense layer makes of the encoder's output.
     pad_token_id, bos_token_id, eos_token_id : int
         Padding, what the decoder reads first, and what ends a sequence.
     """
@@ -40,6 +46,9 @@ class EncoderDecoderConfig:
     tie_output: bool
     output_bias: bool
     logits_scale: float = 1.0
+    output_dense: bool = False
+    output_activation: Activation = "none"
+    memory_projection: bool = False
     pad_token_id: int
     bos_token_id: int
     eos_token_id: int
@@ -66,8 +75,13 @@ class EncoderDecoderConfig:
 
     @property
     def position_limit(self) -> int | None:
-        """Longest source and longest decoder input, or None for no limit."""
+        """Longest decoder input, or None for no limit."""
         return self.decoder.max_positions or None
+
+    @property
+    def source_position_limit(self) -> int | None:
+        """Longest source, or None for no limit."""
+        return self.encoder.max_positions or None
 
     def backend_options(self) -> dict[str, Any]:
         """Return what the backends read."""
@@ -75,15 +89,17 @@ class EncoderDecoderConfig:
             "encoder": self.encoder.options(),
             "decoder": self.decoder.options(),
             "shared_embedding": self.shared_embedding,
-            "tie_output": self.tie_output,
-            "logits_scale": self.logits_scale,
-        }
+            "memory_projection": self.memory_projection,
+        } | _output_options(self.tie_output, self.logits_scale, self.output_dense, self.output_activation)
 
     def tensor_shapes(self) -> Shapes:
         """Return the shape of every tensor that the model must have, by name."""
         shapes = self.decoder.tensor_shapes("decoder")
         shapes |= self.encoder.tensor_shapes("encoder", embedding=not self.shared_embedding)
-        return shapes | _output_shapes(self.decoder, self.tie_output, self.output_bias)
+        if self.memory_projection:
+            shapes["memory_projection.weight"] = (self.decoder.hidden_size, self.encoder.hidden_size)
+            shapes["memory_projection.bias"] = (self.decoder.hidden_size,)
+        return shapes | _output_shapes(self.decoder, self.tie_output, self.output_bias, self.output_dense)
 
     def optional_tensor_shapes(self) -> Shapes:
         """Return the shape of every tensor that the model may have."""
@@ -121,11 +137,11 @@ class DecoderConfig:
 
     def backend_options(self) -> dict[str, Any]:
         """Return what the backends read."""
-        return {"decoder": self.decoder.options(), "tie_output": self.tie_output, "logits_scale": 1.0}
+        return {"decoder": self.decoder.options()} | _output_options(self.tie_output)
 
     def tensor_shapes(self) -> Shapes:
         """Return the shape of every tensor that the model must have, by name."""
-        return self.decoder.tensor_shapes("decoder") | _output_shapes(self.decoder, self.tie_output, False)
+        return self.decoder.tensor_shapes("decoder") | _output_shapes(self.decoder, self.tie_output, False, False)
 
     def optional_tensor_shapes(self) -> Shapes:
         """Return the shape of every tensor that the model may have."""
@@ -205,8 +221,18 @@ class EncoderConfig:
         return {}
 
 
-def _output_shapes(decoder: StackConfig, tied: bool, bias: bool) -> Shapes:
+def _output_options(
+    tied: bool, scale: float = 1.0, dense: bool = False, activation: Activation = "none"
+) -> dict[str, Any]:
+    return {"tie_output": tied, "logits_scale": scale, "output_dense": dense, "output_activation": activation}
+
+
+def _output_shapes(decoder: StackConfig, tied: bool, bias: bool, dense: bool) -> Shapes:
     shapes: Shapes = {}
+    if dense:
+        size = decoder.hidden_size
+        shapes = {"output.dense.weight": (size, size), "output.dense.bias": (size,)}
+        shapes |= decoder.norm_shapes("output.norm", size)
     if not tied:
         shapes["output.weight"] = (decoder.vocab_size, decoder.hidden_size)
     if bias:

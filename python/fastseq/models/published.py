@@ -55,7 +55,9 @@ def load_published(
         raise ValueError(f"{folder / CONFIG_FILE}: model_type is {str(model_type)[:60]!r}; expected one of {known}")
     family = find_family(model_type)
     stored = open_weights(folder)
-    fields = Fields(values)
+    path = folder / GENERATION_FILE
+    generation = read_object(path) if path.is_file() else None
+    fields = Fields(values | _missing_ids(values, generation or {}))
     blueprint = family.read(fields, {plain_name(name, family.prefix): tensor for name, tensor in stored.items()})
     try:
         fields.check()
@@ -63,7 +65,14 @@ def load_published(
         raise ValueError(f"{folder / CONFIG_FILE}: {error}") from None
     config = blueprint.config
     if not isinstance(config, EncoderConfig):
-        defaults = _generation_defaults(folder, values, config.bos_token_id, config.eos_token_id, read_object)
+        try:
+            defaults = GenerationDefaults.read(
+                fields.over("decoder").values if generation is None else generation,
+                start_id=config.bos_token_id,
+                eos_id=config.eos_token_id,
+            )
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{folder / CONFIG_FILE if generation is None else path}: {error}") from None
     try:
         tensors = BoundTensors(
             config,
@@ -82,14 +91,11 @@ def load_published(
         raise ValueError(f"{weights}: {error}") from None
 
 
-def _generation_defaults(
-    folder: Path, values: dict[str, Any], start_id: int, eos_id: int, read_object: Callable[[Path], dict[str, Any]]
-) -> GenerationDefaults:
-    """What the folder says in a file of its own, or what older folders say in `config.json`."""
-    path = folder / GENERATION_FILE
-    own = path.is_file()
-    values = read_object(path) if own else values
-    try:
-        return GenerationDefaults.read(values, start_id=start_id, eos_id=eos_id)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path if own else folder / CONFIG_FILE}: {error}") from None
+def _missing_ids(values: dict[str, Any], generation: dict[str, Any]) -> dict[str, Any]:
+    """What the file about generation says of start and end where `config.json` does not."""
+    names = ("decoder_start_token_id", "bos_token_id", "eos_token_id")
+    return {
+        name: generation[name]
+        for name in names
+        if values.get(name) is None and isinstance(generation.get(name), (int, list))
+    }

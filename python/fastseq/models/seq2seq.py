@@ -283,7 +283,7 @@ class Seq2SeqModel(Model):
 
     def _source(self, input_ids: Any, lengths: Any) -> tuple[Ids, Offsets]:
         ids, offsets = ragged(input_ids, lengths, self._config.source_vocab_size, "input_ids")
-        check_positions(offsets, self._config.position_limit, "input_ids")
+        check_positions(offsets, self._config.source_position_limit, "input_ids")
         return ids, offsets
 
     def _target(self, target_ids: Any, bounds: int) -> tuple[Ids, Offsets]:

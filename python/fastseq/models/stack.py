@@ -47,6 +47,8 @@ class StackConfig:
         Number of token types.
     relative_positions : int, default 0
         M: scores get a bias for the distance key - query from -M to M; what is farther gets that of the end.
+    relative_layers : bool, default False
+        Whether each layer has such biases of its own.
     attention_scale : float
     cross_attention : bool, default False
     ssru : bool, default False
@@ -82,6 +84,7 @@ class StackConfig:
     position_offset: int = 0
     token_types: int = 0
     relative_positions: int = 0
+    relative_layers: bool = False
     attention_scale: float
     cross_attention: bool = False
     ssru: bool = False
@@ -106,16 +109,18 @@ class StackConfig:
         if self.token_types:
             shapes[f"{part}.token_types.weight"] = (self.token_types, width)
         if self.embedding_norm:
-            shapes |= self._norm(f"{part}.embedding_norm", width)
+            shapes |= self.norm_shapes(f"{part}.embedding_norm", width)
         if self.embedding_size:
             shapes |= {f"{part}.embedding_projection.weight": (self.hidden_size, width)}
             shapes |= {f"{part}.embedding_projection.bias": (self.hidden_size,)}
+        names = [f"{part}.layers.{layer}" for layer in sorted(set(self.layers))]
+        for name in names:
+            shapes |= self._layer(name)
         if self.relative_positions:
-            shapes[f"{part}.relative_bias.weight"] = (self.num_heads, 2 * self.relative_positions + 1)
-        for layer in sorted(set(self.layers)):
-            shapes |= self._layer(f"{part}.layers.{layer}")
+            biases = (self.num_heads, 2 * self.relative_positions + 1)
+            shapes |= {f"{name}.relative_bias.weight": biases for name in (names if self.relative_layers else [part])}
         if self.final_norm:
-            shapes |= self._norm(f"{part}.norm", self.hidden_size)
+            shapes |= self.norm_shapes(f"{part}.norm", self.hidden_size)
         return shapes
 
     def _layer(self, name: str) -> Shapes:
@@ -135,10 +140,11 @@ class StackConfig:
             if self.bias:
                 shapes[f"{start}bias"] = shape[:1]
         for norm in range(1, 4 if self.cross_attention else 3):  # one for each part
-            shapes |= self._norm(f"{name}.norm{norm}", hidden)
+            shapes |= self.norm_shapes(f"{name}.norm{norm}", hidden)
         return shapes
 
-    def _norm(self, name: str, size: int) -> Shapes:
+    def norm_shapes(self, name: str, size: int) -> Shapes:
+        """Return the shape of every tensor of a norm of `size` numbers."""
         shapes: Shapes = {f"{name}.weight": (size,)}
         if self.norm == "layer":
             shapes[f"{name}.bias"] = (size,)

@@ -98,8 +98,11 @@ class TransformerSeq2SeqConfig(Seq2SeqConfig):
         stacks = {part: self._stack(part) for part in ("encoder", "decoder")}
         return {part: stack.options() for part, stack in stacks.items()} | {
             "shared_embedding": False,
+            "memory_projection": False,
             "tie_output": self.tie_output,
             "logits_scale": 1.0,
+            "output_dense": False,
+            "output_activation": "none",
         }
 
     def _stack(self, part: Literal["encoder", "decoder"]) -> StackConfig:

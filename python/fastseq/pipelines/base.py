@@ -237,9 +237,9 @@ def batches(lengths: Sequence[int], batch_size: int | None) -> Iterator[list[int
 
 
 def positions_of(model: Any) -> int | None:
-    """Return the number of positions of a model, or None if it has no limit."""
-    config = model.config
-    found = getattr(config, "position_limit", None) or getattr(config, "max_positions", None)
+    """Return how many tokens a model may read, or None if it has no limit."""
+    names = ("source_position_limit", "position_limit", "max_positions")
+    found = next((limit for name in names if (limit := getattr(model.config, name, None))), None)
     return int(found) if found else None
 
 

@@ -53,10 +53,12 @@ _MODEL_TYPES = {
     "marian": "marian",
     "t5": "t5",
     "mt5": "t5",
+    "umt5": "t5",
     "mbart": "mbart",
     "m2m_100": "m2m100",
     "pegasus": "pegasus",
     "xlm-roberta": "xlm_roberta",
+    "xlm-roberta-xl": "xlm_roberta",
     "albert": "albert",
     "bert": "bert",
     "distilbert": "bert",
@@ -126,7 +128,8 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
 def _kind(settings: Settings) -> str | None:
     if settings.tokenizer_class in _CLASSES:
         return _CLASSES[settings.tokenizer_class]
-    kind = _MODEL_TYPES.get(settings.model_type)
+    encoder = settings.model_config.get("encoder")  # of an encoder-decoder that is made of two models
+    kind = _MODEL_TYPES.get(str(encoder.get("model_type")) if isinstance(encoder, dict) else settings.model_type)
     if kind == "m2m100" and settings.file("vocab.json") is None:
         return "nllb"  # the same model with another tokenizer
     if kind is not None:

@@ -13,11 +13,13 @@ FAMILIES = {
     "albert": "albert.FAMILY",
     "bart": "bart.FAMILY",
     "bert": "bert.FAMILY",
+    "bert-generation": "bert_generation.FAMILY",
     "blenderbot": "blenderbot.FAMILY",
     "blenderbot-small": "blenderbot_small.FAMILY",
     "camembert": "roberta.CAMEMBERT",
     "distilbert": "distilbert.FAMILY",
     "electra": "electra.FAMILY",
+    "encoder-decoder": "encoder_decoder.FAMILY",
     "fsmt": "fsmt.FAMILY",
     "gpt2": "gpt2.FAMILY",
     "m2m_100": "m2m_100.FAMILY",
@@ -28,7 +30,9 @@ FAMILIES = {
     "pegasus": "pegasus.FAMILY",
     "roberta": "roberta.FAMILY",
     "t5": "t5.FAMILY",
+    "umt5": "t5.UMT5",
     "xlm-roberta": "roberta.XLM_ROBERTA",
+    "xlm-roberta-xl": "xlm_roberta_xl.FAMILY",
 }
 
 

@@ -16,6 +16,7 @@ _TASKS = {
     "ForSequenceClassification": "text-classification",
     "ForTokenClassification": "token-classification",
     "ForQuestionAnswering": "question-answering",
+    "Encoder": "feature-extraction",
     "Model": "feature-extraction",
     "ForMaskedLM": "feature-extraction",
     "ForPreTraining": "feature-extraction",
@@ -53,7 +54,6 @@ def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sourc
     elif labels:
         sources |= linear("head.output", "qa_outputs" if task == "question-answering" else "classifier")
     has_dense = task == "text-classification"
-    fields.require("position_embedding_type", ["absolute"])
     fields.require("is_decoder", [False])  # attention to what came before only
     fields.require("problem_type", ["single_label_classification", "multi_label_classification", "regression"])
     config = EncoderConfig(
@@ -91,11 +91,17 @@ def _labels(fields: Fields, task: str) -> dict[int, str]:
 
 
 def bert_stack(
-    fields: Fields, *, position_offset: int = 0, token_types: int = 2, activation: str = "gelu"
+    fields: Fields,
+    *,
+    position_offset: int = 0,
+    token_types: int = 2,
+    activation: str = "gelu",
+    norm_eps: float = 1e-12,
 ) -> StackConfig:
     """Return the description of an encoder by the field names that BERT has."""
     hidden, heads = fields.size("hidden_size"), fields.size("num_attention_heads")
     head_size = fields.head_size(hidden, heads)
+    fields.require("position_embedding_type", ["absolute"])
     positions = fields.positions("max_position_embeddings", 512)
     if positions <= position_offset:
         fields.problem(f"max_position_embeddings is {positions}; expected more than {position_offset}")
@@ -108,7 +114,7 @@ def bert_stack(
         intermediate_size=fields.size("intermediate_size"),
         activation=fields.activation("hidden_act", activation),
         norm="layer",
-        norm_eps=fields.number("layer_norm_eps", 1e-12),
+        norm_eps=fields.number("layer_norm_eps", norm_eps),
         norm_first=False,
         final_norm=False,
         embedding_norm=True,
@@ -120,25 +126,28 @@ def bert_stack(
     )
 
 
-def bert_stack_sources(stack: StackConfig) -> Sources:
-    """Return the sources of an encoder by the tensor names that BERT has."""
-    sources = embedding_sources(stack)
+def bert_stack_sources(stack: StackConfig, part: str = "encoder", prefix: str = "") -> Sources:
+    """Return the sources of an encoder or decoder by the tensor names that BERT has, behind a prefix."""
+    sources = embedding_sources(stack, part, prefix)
     for i in stack.layers:
-        ours, theirs = f"encoder.layers.{i}", f"encoder.layer.{i}"
-        inside = [f"{theirs}.attention.{name}" for name in ("self.query", "self.key", "self.value", "output.dense")]
-        sources |= attention(f"{ours}.self_attn", inside)
-        sources |= norm(f"{ours}.norm1", f"{theirs}.attention.output.LayerNorm")
+        ours, theirs = f"{part}.layers.{i}", f"{prefix}encoder.layer.{i}"
+        for number, name in enumerate(stack.attentions, 1):
+            on = f"{theirs}.{'attention' if name == 'self_attn' else 'crossattention'}"
+            inside = [f"{on}.{layer}" for layer in ("self.query", "self.key", "self.value", "output.dense")]
+            sources |= attention(f"{ours}.{name}", inside)
+            sources |= norm(f"{ours}.norm{number}", f"{on}.output.LayerNorm")
         sources |= linear(f"{ours}.linear1", f"{theirs}.intermediate.dense")
         sources |= linear(f"{ours}.linear2", f"{theirs}.output.dense")
-        sources |= norm(f"{ours}.norm2", f"{theirs}.output.LayerNorm")
+        sources |= norm(f"{ours}.norm{len(stack.attentions) + 1}", f"{theirs}.output.LayerNorm")
     return sources
 
 
-def embedding_sources(stack: StackConfig) -> Sources:
-    """Return the sources of the embeddings by the tensor names that BERT has."""
-    sources: Sources = norm("encoder.embedding_norm", "embeddings.LayerNorm")
-    sources["encoder.embedding.weight"] = Stored("embeddings.word_embeddings.weight")
-    sources["encoder.positions.weight"] = Stored("embeddings.position_embeddings.weight")
+def embedding_sources(stack: StackConfig, part: str = "encoder", prefix: str = "") -> Sources:
+    """Return the sources of the embeddings by the tensor names that BERT has, behind a prefix."""
+    theirs = f"{prefix}embeddings"
+    sources: Sources = norm(f"{part}.embedding_norm", f"{theirs}.LayerNorm") if stack.embedding_norm else {}
+    sources[f"{part}.embedding.weight"] = Stored(f"{theirs}.word_embeddings.weight")
+    sources[f"{part}.positions.weight"] = Stored(f"{theirs}.position_embeddings.weight")
     if stack.token_types:
-        sources["encoder.token_types.weight"] = Stored("embeddings.token_type_embeddings.weight")
+        sources[f"{part}.token_types.weight"] = Stored(f"{theirs}.token_type_embeddings.weight")
     return sources

@@ -23,6 +23,7 @@ def _read(fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
 def _stack(fields: Fields) -> StackConfig:
     hidden, heads = fields.size("dim", 768), fields.size("n_heads", 12)
     head_size = fields.head_size(hidden, heads)
+    fields.require("position_embedding_type", ["absolute"])
     return StackConfig(
         vocab_size=fields.size("vocab_size"),
         hidden_size=hidden,

@@ -74,7 +74,7 @@ class Fields:
         """Return a token id."""
         return self._whole(name, self.get(name, default), 0, _LARGEST)
 
-    def first_token(self, name: str, default: int) -> int:
+    def first_token(self, name: str, default: int | None = None) -> int:
         """Return a token id, the first where there are several."""
         value = self.get(name, default)
         return self._whole(name, value[0] if isinstance(value, list) and value else value, 0, _LARGEST)
@@ -109,6 +109,22 @@ class Fields:
         if value is not None and value not in wanted:
             self._problems.append(f"{name} is {_short(value)}; expected {' or '.join(map(repr, wanted))}")
 
+    def part(self, name: str) -> Fields:
+        """Return the fields of a configuration inside this one, whose problems are to be included."""
+        value = self.get(name)
+        if isinstance(value, dict):
+            return Fields(value)
+        self._problems.append(f"{name} is {_short(value)}; expected an object")
+        return Fields({})
+
+    def over(self, name: str) -> Fields:
+        """Return these fields and, where they say nothing, those of a configuration inside; one list of problems."""
+        inner = self.get(name)
+        given = {key: value for key, value in self.values.items() if value is not None}
+        fields = Fields({**(inner if isinstance(inner, dict) else {}), **given})
+        fields._problems = self._problems
+        return fields
+
     def head_size(self, hidden_size: int, num_heads: int) -> int:
         """Return the width of a head where the heads share the hidden size."""
         if hidden_size % num_heads:
@@ -118,6 +134,10 @@ class Fields:
     def problem(self, text: str) -> None:
         """Add something that is wrong."""
         self._problems.append(text)
+
+    def include(self, name: str, part: Fields) -> None:
+        """Add what is wrong with a configuration inside this one."""
+        self._problems += [f"{name}: {text}" for text in part._problems]
 
     def check(self) -> None:
         """Raise ValueError if anything was wrong."""

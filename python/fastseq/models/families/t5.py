@@ -1,4 +1,4 @@
-"""T5, T5 v1.1, FLAN-T5 and mT5 (Raffel et al., 2020; Xue et al., 2021)."""
+"""T5, T5 v1.1, FLAN-T5, mT5 and umT5 (Raffel et al., 2020; Xue et al., 2021; Chung et al., 2023)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastseq.models.kinds import EncoderDecoderConfig
 from fastseq.models.stack import Activation, StackConfig
 from fastseq.weights import StoredTensor
 
-__all__ = ["FAMILY", "MT5"]
+__all__ = ["FAMILY", "MT5", "UMT5"]
 
 
 def _read(model_type: str, fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
@@ -21,13 +21,13 @@ def _read(model_type: str, fields: Fields, stored: Mapping[str, StoredTensor]) -
     farthest = fields.positions("relative_attention_max_distance", 128)
     if buckets < 4 or farthest <= buckets // 2:  # a decoder has half of them for one distance each
         fields.problem(f"{buckets} buckets of relative positions do not fit a largest distance of {farthest}")
-    encoder = _stack(fields, fields.layers("num_layers"), is_decoder=False)
-    decoder = _stack(fields, fields.layers("num_decoder_layers", len(encoder.layers)), is_decoder=True)
+    encoder = _stack(model_type, fields, fields.layers("num_layers"), is_decoder=False)
+    decoder = _stack(model_type, fields, fields.layers("num_decoder_layers", len(encoder.layers)), is_decoder=True)
     names = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     embedding = next((name for name in names if name in stored), names[0])
     tied = "lm_head.weight" not in stored or is_copy(stored, "lm_head.weight", embedding)
-    # The first T5 tied and scaled; T5 v1.1 does neither, and says so by tie_word_embeddings; mT5 never scales.
-    scaled = model_type == "t5" and fields.flag("scale_decoder_outputs", fields.flag("tie_word_embeddings", True))
+    # The first T5 tied and scaled; T5 v1.1 and umT5 do neither, and say so by tie_word_embeddings; mT5 never scales.
+    scaled = model_type != "mt5" and fields.flag("scale_decoder_outputs", fields.flag("tie_word_embeddings", True))
     config = EncoderDecoderConfig(
         model_type=model_type,
         encoder=encoder,
@@ -51,13 +51,16 @@ def _read(model_type: str, fields: Fields, stored: Mapping[str, StoredTensor]) -
     return Blueprint(config=config, sources=sources, ignored=ignored)
 
 
-def _stack(fields: Fields, layers: tuple[int, ...], *, is_decoder: bool) -> StackConfig:
-    kind = fields.get("feed_forward_proj", "relu")
-    gated = isinstance(kind, str) and kind.startswith("gated-")
+def _stack(model_type: str, fields: Fields, layers: tuple[int, ...], *, is_decoder: bool) -> StackConfig:
+    usual = "relu" if model_type == "t5" else "gated-gelu"
+    kind = fields.get("feed_forward_proj", usual)
+    gated = fields.flag("is_gated_act", isinstance(kind, str) and kind.startswith("gated-"))
     # What is called gelu there is the approximation.
     activation: Activation = "gelu_tanh"
-    if kind != "gated-gelu":
-        activation = fields.activation("feed_forward_proj", "relu", "gated-")
+    if fields.get("dense_act_fn") is not None:  # follows from feed_forward_proj unless it is written
+        activation = fields.activation("dense_act_fn", "relu")
+    elif kind != "gated-gelu":
+        activation = fields.activation("feed_forward_proj", usual, "gated-")
     return StackConfig(
         vocab_size=fields.size("vocab_size"),
         hidden_size=fields.size("d_model"),
@@ -73,6 +76,7 @@ def _stack(fields: Fields, layers: tuple[int, ...], *, is_decoder: bool) -> Stac
         norm_first=True,
         final_norm=True,
         relative_positions=fields.positions("relative_attention_max_distance", 128),
+        relative_layers=model_type == "umt5",
         attention_scale=1.0,
         cross_attention=is_decoder,
     )
@@ -80,10 +84,12 @@ def _stack(fields: Fields, layers: tuple[int, ...], *, is_decoder: bool) -> Stac
 
 def _sources(fields: Fields, part: str, stack: StackConfig) -> Sources:
     heads, buckets = stack.num_heads, fields.size("relative_attention_num_buckets", 32)
-    table = {f"{part}.block.0.layer.0.SelfAttention.relative_attention_bias.weight": (buckets, heads)}
     expand = partial(relative_biases, bidirectional=part == "encoder", max_distance=stack.relative_positions)
-    sources: Sources = {f"{part}.relative_bias.weight": Computed(expand, table)}
-    sources |= norm(f"{part}.norm", f"{part}.final_layer_norm", bias=False)
+    sources: Sources = norm(f"{part}.norm", f"{part}.final_layer_norm", bias=False)
+    for i in stack.layers if stack.relative_layers else (0,):
+        table = {f"{part}.block.{i}.layer.0.SelfAttention.relative_attention_bias.weight": (buckets, heads)}
+        owner = f"{part}.layers.{i}" if stack.relative_layers else part
+        sources[f"{owner}.relative_bias.weight"] = Computed(expand, table)
     for i in stack.layers:
         ours, theirs = f"{part}.layers.{i}", f"{part}.block.{i}.layer"
         for number, name in enumerate(stack.attentions):
@@ -102,3 +108,4 @@ def _sources(fields: Fields, part: str, stack: StackConfig) -> Sources:
 
 FAMILY = Family(partial(_read, "t5"), prefix="")
 MT5 = Family(partial(_read, "mt5"), prefix="")
+UMT5 = Family(partial(_read, "umt5"), prefix="")

@@ -120,7 +120,7 @@ class Stack:
         """
         first = past[0].length if past else 0
         x = self._embed(ids, first, token_types)
-        mask = self._mask(first, ids.shape[1], is_causal)
+        distance = np.arange(first + ids.shape[1]) - np.arange(first, first + ids.shape[1])[:, None]  # key - query
         extended: list[Past] = []
         weights = None
         for i, (layer, before) in enumerate(zip(self.config["layers"], past, strict=True)):
@@ -136,18 +136,18 @@ class Stack:
                 keys = np.concatenate((before.keys, new.keys), axis=2)
                 seen = KeysValues(keys, np.concatenate((before.values, new.values), axis=2))
                 extended.append(seen)
-                return self._attend(f"{name}.self_attn", y, seen, mask)
+                return self._attend(f"{name}.self_attn", y, seen, self._mask(name, distance, is_causal))
 
             x = self._residual(f"{name}.norm1", x, self_part)
             if on is not None:
                 if return_attention and i == len(past) - 1:
-                    y = self._norm(f"{name}.norm2", x) if self.config["norm_first"] else x
+                    y = self.norm(f"{name}.norm2", x) if self.config["norm_first"] else x
                     weights = self._mean_weights(f"{name}.multihead_attn", y, on)
                 attend = partial(self._attend, f"{name}.multihead_attn", on=on)
                 x = self._residual(f"{name}.norm2", x, attend)
             x = self._residual(f"{name}.norm{3 if on is not None else 2}", x, partial(self._feed_forward, name))
         if self.config["final_norm"]:
-            x = self._norm(f"{self.part}.norm", x)
+            x = self.norm(f"{self.part}.norm", x)
         return x, extended, weights
 
     def _embed(self, ids: Array, first: int, token_types: Array | None) -> Array:
@@ -166,27 +166,29 @@ class Stack:
         if config["token_types"]:
             x = x + self.tensors[f"{part}.token_types.weight"][0 if token_types is None else token_types]
         if config["embedding_norm"]:
-            x = self._norm(f"{part}.embedding_norm", x)
-        return self._dense(f"{part}.embedding_projection", x) if config["embedding_size"] else x
+            x = self.norm(f"{part}.embedding_norm", x)
+        return self.dense(f"{part}.embedding_projection", x) if config["embedding_size"] else x
 
     def _residual(self, norm: str, x: Array, part: Callable[[Array], Array]) -> Array:
         """Residual sum: x + part(norm(x)) with norm_first (Xiong et al., 2020), else norm(x + part(x))."""
         if self.config["norm_first"]:
-            return x + part(self._norm(norm, x))
-        return self._norm(norm, x + part(x))
+            return x + part(self.norm(norm, x))
+        return self.norm(norm, x + part(x))
 
-    def _norm(self, name: str, x: Array) -> Array:
+    def norm(self, name: str, x: Array) -> Array:
+        """Apply a norm to x (..., size)."""
         weight, eps = self.tensors[f"{name}.weight"], self.config["norm_eps"]
         if self.config["norm"] == "rms":
             return by_rows(rms_norm, x, weight, eps)
         return by_rows(layer_norm, x, weight, self.tensors[f"{name}.bias"], eps)
 
-    def _dense(self, name: str, x: Array) -> Array:
+    def dense(self, name: str, x: Array) -> Array:
+        """Apply a dense layer to x (..., in_features)."""
         return by_rows(linear, x, self.tensors[f"{name}.weight"], self.tensors.get(f"{name}.bias"))
 
     def _ssru(self, name: str, x: Array, state: SsruState) -> tuple[Array, SsruState]:
         """Read x (r, T, H) step by step: c' = f c + (1 - f) W x with f = sigmoid(W_f x + b_f), output max(c', 0)."""
-        gates, cells, output = self._dense(name, x), state.cells, np.empty_like(x)
+        gates, cells, output = self.dense(name, x), state.cells, np.empty_like(x)
         for t in range(x.shape[1]):
             new, forget = np.split(gates[:, t], 2, axis=1)
             cells = new + sigmoid(forget) * (cells - new)
@@ -197,9 +199,9 @@ class Stack:
         def activate(y: Array) -> Array:
             return ACTIVATIONS[self.config["activation"]](y.reshape(-1)).reshape(y.shape)
 
-        inner = self._dense(f"{name}.linear1", x)
-        inner = activate(self._dense(f"{name}.gate", x)) * inner if self.config["gated"] else activate(inner)
-        return self._dense(f"{name}.linear2", inner)
+        inner = self.dense(f"{name}.linear1", x)
+        inner = activate(self.dense(f"{name}.gate", x)) * inner if self.config["gated"] else activate(inner)
+        return self.dense(f"{name}.linear2", inner)
 
     def _project(self, name: str, part: int, x: Array) -> Array:
         """Queries, keys or values (part 0, 1, 2) of x (r, T, hidden), heads apart: (r, heads, T, D)."""
@@ -215,16 +217,16 @@ class Stack:
     def _attend(self, name: str, x: Array, on: KeysValues, mask: Array | None = None) -> Array:
         query, scale = self._project(name, 0, x), self.config["attention_scale"]
         heads = scaled_dot_product_attention(query, on.keys, on.values, mask, False, scale)
-        return self._dense(f"{name}.out_proj", heads.swapaxes(1, 2).reshape(*x.shape[:2], self.heads * self.head_size))
+        return self.dense(f"{name}.out_proj", heads.swapaxes(1, 2).reshape(*x.shape[:2], self.heads * self.head_size))
 
-    def _mask(self, first: int, count: int, is_causal: bool) -> Array | None:
-        """What is added to the scores (heads, T, keys) of T queries from `first` on, or which keys they see."""
-        distance = np.arange(first + count) - np.arange(first, first + count)[:, None]  # key - query
-        visible: Array | None = distance <= 0 if is_causal and count > 1 else None
+    def _mask(self, layer: str, distance: Array, is_causal: bool) -> Array | None:
+        """What is added to the scores (heads, T, keys) of keys at a distance (T, keys), or which of them are seen."""
+        visible: Array | None = distance <= 0 if is_causal and len(distance) > 1 else None
         most = self.config["relative_positions"]
         if not most:
             return visible
-        bias: Array = self.tensors[f"{self.part}.relative_bias.weight"][:, np.clip(distance, -most, most) + most]
+        owner = layer if self.config["relative_layers"] else self.part
+        bias: Array = self.tensors[f"{owner}.relative_bias.weight"][:, np.clip(distance, -most, most) + most]
         return bias if visible is None else np.where(visible, bias, bias.dtype.type(-np.inf))
 
     def _mean_weights(self, name: str, x: Array, on: KeysValues) -> Array:

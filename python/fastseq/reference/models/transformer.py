@@ -46,14 +46,20 @@ def _narrowed(config: dict[str, Any], tensors: dict[str, Any], compute_type: str
 
 
 class _Output:
-    """The output layer: logits of the last layer's output, which is scaled before."""
+    """Logits of the last layer's output: [dense, activation, norm and] the output layer, whose input is scaled."""
 
-    def __init__(self, config: dict[str, Any], tensors: dict[str, Array]) -> None:
+    def __init__(self, config: dict[str, Any], tensors: dict[str, Array], decoder: Stack) -> None:
+        self.config = config
+        self.decoder = decoder
         self.weight = tensors["output.weight"]
         self.bias = tensors.get("output.bias")
         self.scale = tensors["decoder.embedding.weight"].dtype.type(config["logits_scale"])
 
     def __call__(self, x: Array) -> Array:
+        if self.config["output_dense"]:
+            hidden = self.decoder.dense("output.dense", x)
+            hidden = ACTIVATIONS[self.config["output_activation"]](hidden.reshape(-1)).reshape(x.shape)
+            x = self.decoder.norm("output.norm", hidden)
         return by_rows(linear, x * self.scale, self.weight, self.bias)
 
 
@@ -80,12 +86,13 @@ class TransformerSeq2Seq(Seq2Seq[TransformerState]):
         )
         self.encoder = Stack(config["encoder"], tensors, "encoder", source)
         self.decoder = Stack(config["decoder"], tensors, "decoder", target)
-        self.output = _Output(config, tensors)
+        self.output = _Output(config, tensors, self.decoder)
 
     def start(self, source: Array) -> TransformerState:
         """Encode source ids (b, S), and project the memory to the keys and values of each decoder layer."""
         memory = self.encoder.read(source)
-        return TransformerState(memory, self.decoder.cross(memory), self.decoder.no_past(len(source)))
+        seen = self.decoder.dense("memory_projection", memory) if self.config["memory_projection"] else memory
+        return TransformerState(memory, self.decoder.cross(seen), self.decoder.no_past(len(source)))
 
     def advance(
         self, target: Array, state: TransformerState, return_attention: bool = False
@@ -114,7 +121,7 @@ class TransformerLanguageModel(Seq2Seq[TransformerState]):
         sizes = len(weight), len(weight)
         super().__init__(config, tensors, config["decoder"]["hidden_size"], sizes, weight.dtype, compute_type)
         self.decoder = Stack(config["decoder"], tensors, "decoder", weight)
-        self.output = _Output(config, tensors)
+        self.output = _Output(config, tensors, self.decoder)
 
     attends = False
 
