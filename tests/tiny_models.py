@@ -57,6 +57,14 @@ def transformer_config(**changes: Any) -> TransformerSeq2SeqConfig:
     return TransformerSeq2SeqConfig.from_dict(TRANSFORMER | changes)
 
 
+MODEL_CONFIGS: dict[str, RecurrentSeq2SeqConfig | TransformerSeq2SeqConfig] = {
+    "recurrent": recurrent_config(),
+    # Vocabularies that are smaller than the embeddings: what the first layers make of every token is known beforehand.
+    "few-tokens": recurrent_config(source_embedding_size=16, target_embedding_size=14, input_feeding=False),
+    "transformer": transformer_config(),
+}
+
+
 def random_tensors(config: Seq2SeqConfig, seed: int = 0) -> dict[str, NDArray[np.float32]]:
     """Weights large enough that every part matters, norms around 1."""
     generator = np.random.default_rng(seed)

@@ -12,6 +12,7 @@ import fastseq
 from fastseq.models import RecurrentSeq2SeqConfig, Seq2SeqModel, TransformerSeq2SeqConfig
 from tiny_models import (
     BACKENDS,
+    MODEL_CONFIGS,
     RECURRENT,
     TRANSFORMER,
     random_model,
@@ -20,19 +21,13 @@ from tiny_models import (
     transformer_config,
 )
 
-CONFIGS: dict[str, RecurrentSeq2SeqConfig | TransformerSeq2SeqConfig] = {
-    "recurrent": recurrent_config(),
-    # Vocabularies that are smaller than the embeddings: what the first layers make of every token is known beforehand.
-    "few-tokens": recurrent_config(source_embedding_size=16, target_embedding_size=14, input_feeding=False),
-    "transformer": transformer_config(),
-}
 SOURCES = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10, 1], [2, 2, 2], [3, 1]]
 
 
-@pytest.fixture(params=[(name, backend) for name in CONFIGS for backend in BACKENDS], ids="-".join)
+@pytest.fixture(params=[(name, backend) for name in MODEL_CONFIGS for backend in BACKENDS], ids="-".join)
 def model(request: pytest.FixtureRequest) -> Seq2SeqModel:
     name, backend = request.param
-    return random_model(CONFIGS[name], backend)
+    return random_model(MODEL_CONFIGS[name], backend)
 
 
 def test_shapes(model: Seq2SeqModel) -> None:
@@ -94,7 +89,7 @@ def test_options_are_those_of_the_search(model: Seq2SeqModel) -> None:
 
 
 def test_the_backends_find_the_same() -> None:
-    for config in CONFIGS.values():
+    for config in MODEL_CONFIGS.values():
         by_backend = []
         for backend in BACKENDS:
             generations = random_model(config, backend).generate(SOURCES, num_beams=4, max_new_tokens=9)
@@ -103,10 +98,10 @@ def test_the_backends_find_the_same() -> None:
 
 
 @pytest.mark.parametrize("num_beams", [1, 4])
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", MODEL_CONFIGS)
 def test_same_sentence_same_bits(name: str, num_beams: int) -> None:
     """Alone, in a batch, in another order, with another number of threads: tokens and scores are equal, not close."""
-    model = random_model(CONFIGS[name], "native")
+    model = random_model(MODEL_CONFIGS[name], "native")
     generator = np.random.default_rng(5)
     sources = [generator.integers(1, 11, n).tolist() for n in generator.integers(0, 20, 150)]
     options = {"num_beams": num_beams, "num_return_sequences": num_beams, "max_new_tokens": 12}
@@ -122,39 +117,6 @@ def test_same_sentence_same_bits(name: str, num_beams: int) -> None:
         for count in (1, 3):
             fastseq.set_num_threads(count)
             assert model.generate(sources, **options) == expected
-    finally:
-        fastseq.set_num_threads(threads)
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_teacher_forcing_has_the_same_bits(name: str) -> None:
-    model = random_model(CONFIGS[name], "native")
-    targets = [[1, 5, 6, 7], [1], [1, 3, 3], [1, 12, 11, 10, 9, 8], [1, 4]]
-    together, attention = model.decode(SOURCES, targets), model.attention(SOURCES, [t[1:] for t in targets])
-    for b, (source, target) in enumerate(zip(SOURCES, targets, strict=True)):
-        np.testing.assert_array_equal(model.decode([source], [target])[0], together[b], strict=True)
-        np.testing.assert_array_equal(model.attention([source], [target[1:]])[0], attention[b], strict=True)
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_teacher_forcing_of_many_in_parts(name: str) -> None:
-    """More sentences than are decoded together, on any number of threads, come back in their own order."""
-    model = random_model(CONFIGS[name], "native")
-    generator = np.random.default_rng(6)
-    sources = [generator.integers(1, 11, n).tolist() for n in generator.integers(1, 12, 300)]
-    targets = [[1, *generator.integers(3, 13, n).tolist()] for n in generator.integers(0, 12, 300)]
-    alone = [model.decode([source], [target])[0] for source, target in zip(sources, targets, strict=True)]
-    looks = [model.attention([source], [target[1:]])[0] for source, target in zip(sources, targets, strict=True)]
-    threads = fastseq.get_num_threads()
-    try:
-        for count in (1, 3):
-            fastseq.set_num_threads(count)
-            for mine, expected in (
-                (model.decode(sources, targets), alone),
-                (model.attention(sources, [target[1:] for target in targets]), looks),
-            ):
-                for row, wanted in zip(mine, expected, strict=True):
-                    np.testing.assert_array_equal(row, wanted, strict=True)
     finally:
         fastseq.set_num_threads(threads)
 
@@ -219,7 +181,7 @@ def test_learned_positions_limit_lengths(backend: str) -> None:
 def test_sinusoids_have_no_limit() -> None:
     """Positions beyond any table are computed as they come."""
     source = [np.random.default_rng(0).integers(1, 11, 300).tolist()]
-    memory = [random_model(CONFIGS["transformer"], backend).encode(source)[0] for backend in BACKENDS]
+    memory = [random_model(MODEL_CONFIGS["transformer"], backend).encode(source)[0] for backend in BACKENDS]
     np.testing.assert_allclose(memory[0], memory[1], atol=1e-5)
 
 
@@ -280,13 +242,13 @@ def test_transformer_fields_that_disagree(changes: dict[str, Any], message: str)
         TransformerSeq2SeqConfig.from_dict(TRANSFORMER | changes)
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("config", MODEL_CONFIGS.values(), ids=MODEL_CONFIGS)
 def test_a_config_survives_its_dictionary(config: Any) -> None:
     assert type(config).from_dict(config.to_dict()) == config
 
 
 def test_wrong_tensors_are_all_named() -> None:
-    config = CONFIGS["recurrent"]
+    config = MODEL_CONFIGS["recurrent"]
     tensors = random_tensors(config) | {"output.weights": np.zeros(3), "output.bias": np.zeros(5, np.float32)}
     tensors["attention.weight"] = np.zeros((12, 12), int)
     del tensors["decoder.rnn.bias_hh_l1"]
@@ -304,7 +266,7 @@ def test_wrong_tensors_are_all_named() -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_use_backend_chooses_where_a_model_runs(backend: str) -> None:
     with fastseq.use_backend(backend):
-        model = Seq2SeqModel(CONFIGS["recurrent"], random_tensors(CONFIGS["recurrent"]))
+        model = Seq2SeqModel(MODEL_CONFIGS["recurrent"], random_tensors(MODEL_CONFIGS["recurrent"]))
     assert model.backend == backend
     assert f"backend={backend!r}" in repr(model)
     with pytest.raises(ValueError, match="no vocabulary"):
@@ -313,7 +275,7 @@ def test_use_backend_chooses_where_a_model_runs(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_weights_that_are_not_numbers_are_an_error(backend: str) -> None:
-    config = CONFIGS["recurrent"]
+    config = MODEL_CONFIGS["recurrent"]
     tensors = random_tensors(config)
     tensors["output.bias"][4] = np.nan
     with pytest.raises(ValueError, match="NaN"):
