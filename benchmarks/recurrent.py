@@ -44,6 +44,7 @@ def rows() -> list[Row]:
         _lstm(64, 8, 512),
         _lstm(64, 32, 512),
         _lstm(128, 32, 512, shortest=5),
+        _lstm(100, 128, 64, bidirectional=True, shortest=5),
         _lstm(100, 8, 256, shortest=5),
         _lstm(1, 1, 128),
         _lstm(1, 1, 256),

@@ -4,8 +4,7 @@
 
 Deterministic (one thread, fixed seed) and resumable: run the same command again after an
 interruption and it goes on from the last finished epoch. `--start-from` a model folder goes on
-from its weights, with a schedule of its own. `--lessons` of `teach.py` add a teacher's opinion of
-every pair, and words that are not in the dictionary.
+from its weights, with a schedule of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional
 
-from corpus import Vocabulary, batches, error_rates, read_cmudict, split, vocabulary, without_stress
-from lessons import Lesson, read_lessons
+from corpus import Pair, Vocabulary, batches, error_rates, read_cmudict, split, vocabulary, without_stress
 from networks import CONFIGS, build
 
 PAD, BOS, EOS = 0, 1, 2
@@ -48,52 +44,29 @@ SCHEDULES = {
     "transformer": [Cycle(20, 1.5e-3, 0.1, horizon=34), Cycle(8, 5.5e-4, 0.1)],
 }
 BATCH_SIZE = 256
-SMOOTHING = 0.1  # of the labels (Szegedy et al., 2016)
 EMA_DECAY = 0.9985
 MAX_PHONEMES = 48
 
 
-def plan(lessons: list[Lesson], generator: torch.Generator) -> list[list[Lesson]]:
-    """One epoch's batches, shuffled: the dictionary's pairs and, as many at most, further words; one length each."""
-    given = sum(lesson.given for lesson in lessons)
-    by_length: dict[int, list[Lesson]] = {}
-    further = 0
-    for index in torch.randperm(len(lessons), generator=generator).tolist():
-        lesson = lessons[index]
-        further += not lesson.given
-        if lesson.given or further <= given:
-            by_length.setdefault(len(lesson.word), []).append(lesson)
-    result = [
-        group[start : start + BATCH_SIZE]
-        for _, group in sorted(by_length.items())
-        for start in range(0, len(group), BATCH_SIZE)
-    ]
-    return [result[i] for i in torch.randperm(len(result), generator=generator).tolist()]
-
-
-def tensors_of(batches: list[list[Lesson]], vocab: Vocabulary) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Source (B, S), target (B, T + 1) from BOS on, and the wanted probabilities (B, T + 1, V): 0 on the padding.
-
-    Wanted is the pair of the dictionary, smoothed; half of it and half of the teacher's opinion, where there is one;
-    and of a further word the teacher's opinion.
-    """
+def make_batches(pairs: list[Pair], vocab: Vocabulary, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+    """Shuffled batches of (source (B, S), target (B, T + 2)); sources in one batch have one length."""
     source_id = {c: i for i, c in enumerate(vocab.source)}
     target_id = {p: i for i, p in enumerate(vocab.target)}
-    size = len(vocab.target)
-    for batch in batches:
-        source = torch.tensor([[source_id[c] for c in lesson.word] for lesson in batch])
-        ids = [[BOS, *(target_id[p] for p in lesson.phonemes)] for lesson in batch]
-        target = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in ids], batch_first=True, padding_value=PAD)
-        wanted = torch.zeros(*target.shape, size)
-        for row, lesson in enumerate(batch):
-            rows = wanted[row, : len(ids[row])]
-            if lesson.given:
-                rows += SMOOTHING / size
-                rows[range(len(rows)), [*ids[row][1:], EOS]] += 1 - SMOOTHING
-            if lesson.probabilities is not None:
-                opinion = torch.from_numpy(lesson.probabilities).float()
-                rows.copy_((rows + opinion) / 2 if lesson.given else opinion)
-        yield source, target, wanted
+    by_length: dict[int, list[Pair]] = {}
+    for index in torch.randperm(len(pairs), generator=generator).tolist():
+        by_length.setdefault(len(pairs[index][0]), []).append(pairs[index])
+    result = []
+    for _, group in sorted(by_length.items()):
+        for start in range(0, len(group), BATCH_SIZE):
+            chunk = group[start : start + BATCH_SIZE]
+            source = torch.tensor([[source_id[c] for c in word] for word, _ in chunk])
+            target = nn.utils.rnn.pad_sequence(
+                [torch.tensor([BOS, *(target_id[p] for p in phonemes), EOS]) for _, phonemes in chunk],
+                batch_first=True,
+                padding_value=PAD,
+            )
+            result.append((source, target))
+    return [result[i] for i in torch.randperm(len(result), generator=generator).tolist()]
 
 
 @torch.inference_mode()
@@ -164,8 +137,7 @@ def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     cycles = SCHEDULES[args.model]
     if args.epochs:
-        dropout = cycles[0].dropout if args.dropout is None else args.dropout
-        cycles = [Cycle(args.epochs, args.lr or cycles[0].lr, dropout)]
+        cycles = [Cycle(args.epochs, args.lr or cycles[0].lr, cycles[0].dropout)]
     pairs, dev, _ = split(read_cmudict(), args.dev_words, args.test_words)
     vocab = vocabulary(pairs)
     config = {
@@ -179,10 +151,6 @@ def train(args: argparse.Namespace) -> None:
         "eos_token_id": EOS,
     }
     dev_words = sorted(w for w in dev if set(w) <= set(vocab.source))
-    if args.lessons:
-        lessons = read_lessons(args.lessons, vocab.target)
-    else:
-        lessons = [Lesson(word, phonemes, None, given=True) for word, phonemes in pairs]
     model = build(config, cycles[0].dropout)
     if args.start_from:
         weights = load_file(args.start_from / "model.safetensors")
@@ -190,9 +158,8 @@ def train(args: argparse.Namespace) -> None:
     ema = build(config, 0.0)
     ema.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
-    print(
-        f"{args.model}: {sum(p.numel() for p in model.parameters()):,} parameters, {len(lessons):,} pairs", flush=True
-    )
+    loss_of = nn.CrossEntropyLoss(ignore_index=PAD, label_smoothing=0.1)
+    print(f"{args.model}: {sum(p.numel() for p in model.parameters()):,} parameters, {len(pairs):,} pairs", flush=True)
 
     args.output.mkdir(parents=True, exist_ok=True)
     checkpoint = args.output / "checkpoint.pt"
@@ -211,15 +178,14 @@ def train(args: argparse.Namespace) -> None:
         model.train()
         set_dropout(model, dropout_of(epoch, cycles))
         generator = torch.Generator().manual_seed(args.seed * 1000 + epoch)
-        epoch_batches = plan(lessons, generator)
+        epoch_batches = make_batches(pairs, vocab, generator)
         sum_loss = 0.0
-        for source, target, wanted in tensors_of(epoch_batches, vocab):
+        for source, target in epoch_batches:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, len(epoch_batches), cycles, WARMUP_STEPS[args.model])
             with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bfloat16"):
-                logits = model(source, target)
-            loss = functional.cross_entropy(logits.float().flatten(0, 1), wanted.flatten(0, 1), reduction="sum")
-            loss = loss / (target != PAD).sum()
+                logits = model(source, target[:, :-1])
+            loss = loss_of(logits.float().flatten(0, 1), target[:, 1:].flatten())
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -253,8 +219,6 @@ def main() -> None:
     parser.add_argument("--test-words", type=Path, help="word list left out of training")
     parser.add_argument("--epochs", type=int, help="one cycle of so many, instead of the model's own schedule")
     parser.add_argument("--lr", type=float, help="highest learning rate of that cycle (default: the schedule's first)")
-    parser.add_argument("--dropout", type=float, help="dropout of that cycle (default: the schedule's first)")
-    parser.add_argument("--lessons", type=Path, help="file of teach.py to learn from besides the dictionary")
     parser.add_argument("--start-from", type=Path, help="model folder whose weights come first, instead of random ones")
     parser.add_argument(
         "--precision",
