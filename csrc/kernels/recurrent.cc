@@ -69,36 +69,36 @@ void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel, const float
   }
 }
 
-/// Four rows of the vectors [First, First + 3) of the twelve of three panels. sums (4, 12 * lanes): the finished
-/// chains.
-template <Cell C, int First>
-void four_rows(const RecurrentStepArgs& args, int64_t row, int64_t panel, float* sums) {
-  constexpr int64_t kWidth = 4 * kLanes, kStride = kFourPanels * kWidth;
-  const float* weights[3];
-  F32 sum[4][3];
+/// R rows of the V vectors of gates from `First` on, counted through this panel and the next ones. `sums`, the finished
+/// chains, has rows `stride` apart with the vectors of all these panels.
+template <Cell C, int R, int V, int First>
+void some_gates(const RecurrentStepArgs& args, int64_t row, int64_t panel, float* sums, int64_t stride) {
+  constexpr int64_t kWidth = 4 * kLanes;
+  const float* weights[V];
+  F32 sum[R][V];
 #pragma GCC unroll 3
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < V; ++i) {
     const int q = (First + i) / 4, p = (First + i) % 4;
     weights[i] = args.panels + (panel + q) * args.hidden_size * kWidth + p * kLanes;
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; ++r) sum[r][i] = start<C>(args, row + r, panel + q, p);
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r) sum[r][i] = start<C>(args, row + r, panel + q, p);
   }
   const float* hidden = args.hidden + row * args.hidden_stride;
   for (int64_t k = 0; k < args.hidden_size; ++k) {
-    F32 w[3];
+    F32 w[V];
 #pragma GCC unroll 3
-    for (int i = 0; i < 3; ++i) w[i] = load(weights[i] + k * kWidth);
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; ++r) {
+    for (int i = 0; i < V; ++i) w[i] = load(weights[i] + k * kWidth);
+#pragma GCC unroll 5
+    for (int r = 0; r < R; ++r) {
       const F32 h = broadcast(hidden[r * args.hidden_stride + k]);
 #pragma GCC unroll 3
-      for (int i = 0; i < 3; ++i) sum[r][i] = fma(h, w[i], sum[r][i]);
+      for (int i = 0; i < V; ++i) sum[r][i] = fma(h, w[i], sum[r][i]);
     }
   }
-#pragma GCC unroll 4
-  for (int r = 0; r < 4; ++r) {
+#pragma GCC unroll 5
+  for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 3
-    for (int i = 0; i < 3; ++i) store(sums + r * kStride + (First + i) * kLanes, sum[r][i]);
+    for (int i = 0; i < V; ++i) store(sums + r * stride + (First + i) * kLanes, sum[r][i]);
   }
 }
 
@@ -107,31 +107,12 @@ template <Cell C>
 void fours(const RecurrentStepArgs& args, int64_t rows, int64_t panel) {
   constexpr int64_t kWidth = 4 * kLanes, kStride = kFourPanels * kWidth;
   float sums[kMostFours * kStride];
-  for (int64_t r = 0; r < rows; r += 4) four_rows<C, 0>(args, r, panel, sums + r * kStride);
-  for (int64_t r = 0; r < rows; r += 4) four_rows<C, 3>(args, r, panel, sums + r * kStride);
-  for (int64_t r = 0; r < rows; r += 4) four_rows<C, 6>(args, r, panel, sums + r * kStride);
-  for (int64_t r = 0; r < rows; r += 4) four_rows<C, 9>(args, r, panel, sums + r * kStride);
+  for (int64_t r = 0; r < rows; r += 4) some_gates<C, 4, 3, 0>(args, r, panel, sums + r * kStride, kStride);
+  for (int64_t r = 0; r < rows; r += 4) some_gates<C, 4, 3, 3>(args, r, panel, sums + r * kStride, kStride);
+  for (int64_t r = 0; r < rows; r += 4) some_gates<C, 4, 3, 6>(args, r, panel, sums + r * kStride, kStride);
+  for (int64_t r = 0; r < rows; r += 4) some_gates<C, 4, 3, 9>(args, r, panel, sums + r * kStride, kStride);
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t q = 0; q < kFourPanels; ++q) finish_stored<C>(args, sums + r * kStride + q * kWidth, r, panel + q);
-  }
-}
-
-/// kHalvedRows rows of the gates First and First + 1 of a panel. sums (rows, 4 * lanes): the finished chains.
-template <Cell C, int First>
-void half_panel(const RecurrentStepArgs& args, int64_t panel, float* sums) {
-  constexpr int64_t kWidth = 4 * kLanes;
-  Tile<kHalvedRows, 2> tile;
-#pragma GCC unroll 8
-  for (int r = 0; r < kHalvedRows; ++r) {
-#pragma GCC unroll 2
-    for (int p = 0; p < 2; ++p) tile.sum[r][0][p] = start<C>(args, r, panel, First + p);
-  }
-  tile.multiply(args.hidden, args.hidden_stride, args.panels + panel * args.hidden_size * kWidth + First * kLanes, 0,
-                args.hidden_size, kWidth);
-#pragma GCC unroll 8
-  for (int r = 0; r < kHalvedRows; ++r) {
-#pragma GCC unroll 2
-    for (int p = 0; p < 2; ++p) store(sums + r * kWidth + (First + p) * kLanes, tile.sum[r][0][p]);
   }
 }
 
@@ -139,8 +120,8 @@ template <Cell C>
 void halves(const RecurrentStepArgs& args, int64_t panel) {
   constexpr int64_t kWidth = 4 * kLanes;
   float sums[kHalvedRows * kWidth];
-  half_panel<C, 0>(args, panel, sums);
-  half_panel<C, 2>(args, panel, sums);
+  some_gates<C, kHalvedRows, 2, 0>(args, 0, panel, sums, kWidth);
+  some_gates<C, kHalvedRows, 2, 2>(args, 0, panel, sums, kWidth);
   for (int64_t r = 0; r < kHalvedRows; ++r) finish_stored<C>(args, sums + r * kWidth, r, panel);
 }
 

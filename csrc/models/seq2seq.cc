@@ -103,35 +103,38 @@ void Seq2Seq::decode(const Ragged& source, const Ragged& target, float* logits, 
     attention_begin[i + 1] = attention_begin[i] + target.length(b) * source.length(b);
   }
   const int64_t vocab_size = target_vocab_size();
-  for_each_group(source, kGroupRows, [&](std::span<const int64_t> sentences) {
-    const Selection sources(source, sentences), targets(target, sentences);
-    const auto visit = [&](int64_t i, int64_t t, const float* row, const float* weights) {
-      const int64_t b = sentences[static_cast<std::size_t>(i)];
-      copy(logits + (target.offsets[b] + t) * vocab_size, row, vocab_size);
-      if (attention == nullptr) return;
-      copy(attention + attention_begin[static_cast<std::size_t>(b)] + t * source.length(b), weights, source.length(b));
-    };
-    teach(sources.view(), targets.view(), attention != nullptr, visit, cancellation);
-  });
+  const auto visit = [&](int64_t b, int64_t t, const float* row, const float* weights) {
+    copy(logits + (target.offsets[b] + t) * vocab_size, row, vocab_size);
+    if (attention == nullptr) return;
+    copy(attention + attention_begin[static_cast<std::size_t>(b)] + t * source.length(b), weights, source.length(b));
+  };
+  teach(source, target, attention != nullptr, visit, cancellation);
 }
 
 void Seq2Seq::score(const Ragged& source, const Ragged& target, const int32_t* following, float* log_probs,
                     Cancellation& cancellation) const {
   const int64_t vocab_size = target_vocab_size();
-  for_each_group(source, kGroupRows, [&](std::span<const int64_t> sentences) {
-    const Selection sources(source, sentences), targets(target, sentences);
-    Buffer<float> normalised(vocab_size);
-    const auto visit = [&](int64_t i, int64_t t, const float* logits, const float*) {
-      const int64_t place = target.offsets[sentences[static_cast<std::size_t>(i)]] + t;
-      kernels().log_softmax(logits, 1, vocab_size, normalised.data());
-      log_probs[place] = normalised[following[place]];
-    };
-    teach(sources.view(), targets.view(), false, visit, cancellation);
-  });
+  const auto visit = [&](int64_t b, int64_t t, float* logits, const float*) {
+    const int64_t place = target.offsets[b] + t;
+    kernels().log_softmax(logits, 1, vocab_size, logits);
+    log_probs[place] = logits[following[place]];
+  };
+  teach(source, target, false, visit, cancellation);
 }
 
 void Seq2Seq::teach(const Ragged& source, const Ragged& target, bool with_attention, const Visit& visit,
                     Cancellation& cancellation) const {
+  for_each_group(source, kGroupRows, [&](std::span<const int64_t> sentences) {
+    const Selection sources(source, sentences), targets(target, sentences);
+    const auto visit_own = [&](int64_t i, int64_t t, float* logits, const float* weights) {
+      visit(sentences[static_cast<std::size_t>(i)], t, logits, weights);
+    };
+    teach_group(sources.view(), targets.view(), with_attention, visit_own, cancellation);
+  });
+}
+
+void Seq2Seq::teach_group(const Ragged& source, const Ragged& target, bool with_attention, const Visit& visit,
+                          Cancellation& cancellation) const {
   // The running sentences are the first ones of this order: at the first step row r continues sentence order[r],
   // later row r.
   const std::vector<int64_t> order = longest_first(target);

@@ -77,10 +77,14 @@ class Seq2Seq : public RecordedModel {
   std::vector<std::vector<Answer>> generate_group(const Ragged& source, std::span<const int64_t> sentences,
                                                   const SearchOptions& options, const OutputOptions& outputs,
                                                   Cancellation& cancellation) const;
-  /// What the decoder says after target token t of sentence b: logits (target_vocab_size), weights (S) or null.
-  using Visit = std::function<void(int64_t b, int64_t t, const float* logits, const float* weights)>;
+  /// What the decoder says after target token t of sentence b: logits (target_vocab_size), which the visitor may
+  /// overwrite, and weights (S) or null.
+  using Visit = std::function<void(int64_t b, int64_t t, float* logits, const float* weights)>;
+  /// Visits every token of every target, sentences in groups on several threads.
   void teach(const Ragged& source, const Ragged& target, bool with_attention, const Visit& visit,
              Cancellation& cancellation) const;
+  void teach_group(const Ragged& source, const Ragged& target, bool with_attention, const Visit& visit,
+                   Cancellation& cancellation) const;
 };
 
 }  // namespace fastseq

@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from fastseq.pipelines.stress import without_stress
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 _WORD = re.compile(r"[a-z'.\-]+")
@@ -67,10 +69,6 @@ def read_references(path: Path) -> dict[str, list[tuple[str, ...]]]:
             word, *phonemes = line.split()
             references.setdefault(word.lower(), []).append(tuple(phonemes))
     return references
-
-
-def without_stress(phonemes: Iterable[str]) -> tuple[str, ...]:
-    return tuple(p.rstrip("012") for p in phonemes)
 
 
 def _bucket(word: str) -> int:

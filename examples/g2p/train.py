@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from corpus import Pair, Vocabulary, batches, error_rates, read_cmudict, split, vocabulary, without_stress
+from corpus import Pair, Vocabulary, batches, error_rates, read_cmudict, split, vocabulary
+from fastseq.pipelines.stress import without_stress
 from networks import CONFIGS, build
 
 PAD, BOS, EOS = 0, 1, 2

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import tempfile
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
 pytest.importorskip("sentencepiece")
 pytest.importorskip("google.protobuf")
+
+from test_tokenizers_transformers import theirs  # noqa: E402
 
 from fastseq.text import Tokenizer, load_tokenizer  # noqa: E402
 from tokenizer_folders import KINDS, SENTENCES  # noqa: E402
@@ -41,14 +42,6 @@ def folder(kind: str, path: Path, saved: bool = False, files: dict[str, Any] | N
     for name, content in ({"tokenizer_config.json": config | settings} | (files or {})).items():
         (path / name).write_text(json.dumps(content))
     return path
-
-
-def theirs(path: Path) -> Any:
-    name = json.loads((path / "tokenizer_config.json").read_text())["tokenizer_class"]
-    transformers.logging.set_verbosity_error()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it recommends packages
-        return getattr(transformers, name).from_pretrained(path)
 
 
 def same(path: Path, texts: list[str], decode: bool = True) -> Tokenizer:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fastseq.cli.lines import json_line
+from fastseq.cli.lines import decode, json_line
 from fastseq.cli.stream import LineRunner, add_common, add_input, inputs_of, pipeline_options, positive
 
 __all__ = ["add_to"]
@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     """Answer all lines; return the exit status."""
     from fastseq.pipelines import pipeline
 
-    context = None if args.context is None else _read(Path(args.context))
+    # As it is in the file, line ends and all: places in it are counted in characters.
+    context = None if args.context is None else decode(Path(args.context).read_bytes(), str(Path(args.context)))
     answer = pipeline("question-answering", args.model, **pipeline_options(args))
     checked = answer.check({"top_k": args.top_k, "handle_impossible_answer": args.no_answer})
 
@@ -61,14 +62,6 @@ def run(args: argparse.Namespace) -> int:
         return {"question": text, "context": context} if context is not None else _pair(text)
 
     return LineRunner(compute, write, args, parse).run(inputs_of(args))
-
-
-def _read(path: Path) -> str:
-    """The text of a file as it is, line ends and all: places in it are counted in characters."""
-    try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}") from None
 
 
 def _pair(text: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, Any
 
-__all__ = ["LONGEST_LINE_BYTES", "Progress", "json_line", "read_byte_lines", "read_chunks", "standard_input"]
+__all__ = ["LONGEST_LINE_BYTES", "Progress", "decode", "json_line", "read_byte_lines", "read_chunks", "standard_input"]
 
 _READ_BYTES = 1 << 16
 LONGEST_LINE_BYTES = 1 << 20
@@ -26,6 +26,14 @@ def standard_input() -> IO[bytes]:
     if sys.stdin is None:
         raise ValueError("standard input is closed")
     return sys.stdin.buffer
+
+
+def decode(content: bytes, what: str) -> str:
+    """Return the text of bytes in UTF-8, without a byte order mark; an error says `what` is none."""
+    try:
+        return content.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{what} is no UTF-8: byte {error.start} is 0x{content[error.start]:02x}") from None
 
 
 def json_line(value: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
-from fastseq.cli.lines import LONGEST_LINE_BYTES, Progress, json_line, read_byte_lines, standard_input
+from fastseq.cli.lines import LONGEST_LINE_BYTES, Progress, decode, json_line, read_byte_lines, standard_input
 
 __all__ = ["LineRunner", "add_common", "add_input", "inputs_of", "pipeline_options", "positive", "warnings_as_lines"]
 
@@ -142,7 +142,7 @@ class LineRunner:
             try:
                 if line is None:
                     raise ValueError(f"it has more than {LONGEST_LINE_BYTES} bytes")
-                text = _decode(line)
+                text = decode(line.removesuffix(b"\r"), "it")
                 items.append(self._parse(text) if text.strip() else None)
             except ValueError as error:  # a UnicodeDecodeError is one
                 problems[i] = _reason(error)
@@ -170,13 +170,6 @@ class LineRunner:
         for i, result in zip(places, found, strict=True):
             results[i] = result
         return results
-
-
-def _decode(line: bytes) -> str:
-    try:
-        return line.removesuffix(b"\r").decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is no UTF-8: byte {error.start} is 0x{line[error.start]:02x}") from None
 
 
 def _reason(error: Exception) -> str:

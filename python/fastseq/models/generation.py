@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastseq.search import GenerationConfig
+from fastseq.search.rules import LIMITS
 
 __all__ = ["GenerationDefaults"]
 
@@ -64,7 +65,7 @@ class GenerationDefaults:
                 raise ValueError(f"{name} is {str(values[name])[:60]}; it is not supported")
         known = {field.name for field in dataclasses.fields(GenerationConfig)}
         options = {name: value for name, value in values.items() if name in known and value is not None}
-        for length, new_tokens in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
+        for length, new_tokens in LIMITS:
             if new_tokens in options:
                 options.pop(length, None)  # as transformers has it
         start, eos = values.get("decoder_start_token_id"), values.get("eos_token_id")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from fastseq.models.stack import Activation, Shapes, StackConfig
 
-__all__ = ["DecoderConfig", "EncoderConfig", "EncoderDecoderConfig"]
+__all__ = ["DecoderConfig", "EncoderConfig", "EncoderDecoderConfig", "output_options"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class EncoderDecoderConfig:
             "decoder": self.decoder.options(),
             "shared_embedding": self.shared_embedding,
             "memory_projection": self.memory_projection,
-        } | _output_options(self.tie_output, self.logits_scale, self.output_dense, self.output_activation)
+        } | output_options(self.tie_output, self.logits_scale, self.output_dense, self.output_activation)
 
     def tensor_shapes(self) -> Shapes:
         """Return the shape of every tensor that the model must have, by name."""
@@ -137,7 +137,7 @@ class DecoderConfig:
 
     def backend_options(self) -> dict[str, Any]:
         """Return what the backends read."""
-        return {"decoder": self.decoder.options()} | _output_options(self.tie_output)
+        return {"decoder": self.decoder.options()} | output_options(self.tie_output)
 
     def tensor_shapes(self) -> Shapes:
         """Return the shape of every tensor that the model must have, by name."""
@@ -221,9 +221,10 @@ class EncoderConfig:
         return {}
 
 
-def _output_options(
+def output_options(
     tied: bool, scale: float = 1.0, dense: bool = False, activation: Activation = "none"
 ) -> dict[str, Any]:
+    """Return what the backends read about the output layer."""
     return {"tie_output": tied, "logits_scale": scale, "output_dense": dense, "output_activation": activation}
 
 

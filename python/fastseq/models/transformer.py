@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from fastseq.models.config import Seq2SeqConfig
+from fastseq.models.kinds import output_options
 from fastseq.models.stack import StackConfig
 
 __all__ = ["TransformerSeq2SeqConfig"]
@@ -99,10 +100,7 @@ class TransformerSeq2SeqConfig(Seq2SeqConfig):
         return {part: stack.options() for part, stack in stacks.items()} | {
             "shared_embedding": False,
             "memory_projection": False,
-            "tie_output": self.tie_output,
-            "logits_scale": 1.0,
-            "output_dense": False,
-            "output_activation": "none",
+            **output_options(self.tie_output),
         }
 
     def _stack(self, part: Literal["encoder", "decoder"]) -> StackConfig:

@@ -173,15 +173,13 @@ class Pronouncer:
         if not stress:
             options |= {"num_return_sequences": _all_beams(num_beams, num_return_sequences)}
             options |= {"return_token_log_probs": True}
+        write = to_ipa if format == "ipa" else self.vocabulary.separator.join
         results: dict[str, Result] = {}
         for batch in token_batches([len(word) for word in ids], _BATCH_CHARACTERS):
             generations = self.model.generate([ids[i] for i in batch], **options)
             for i, generation in zip(batch, generations, strict=True):
-                if stress:
-                    found = [(self.vocabulary.decode(h.tokens), h.score) for h in generation.hypotheses]
-                else:
-                    found = self._merged(generation, options)[:num_return_sequences]
-                results[different[i]] = _result(different[i], found, self._writer(format))
+                found = self._found(generation, stress, options)[:num_return_sequences]
+                results[different[i]] = _result(different[i], found, write)
         return [dict(results[word]) for word in given]
 
     def encode(self, word: str) -> list[int]:
@@ -241,14 +239,14 @@ class Pronouncer:
             "weights": weights,
         }
 
-    def _merged(self, generation: Generation, options: dict[str, Any]) -> list[Found]:
+    def _found(self, generation: Generation, stress: bool, options: dict[str, Any]) -> list[Found]:
+        pronunciations = [self.vocabulary.decode(hypothesis.tokens) for hypothesis in generation.hypotheses]
+        if stress:
+            scores = [hypothesis.score for hypothesis in generation.hypotheses]
+            return list(zip(pronunciations, scores, strict=True))
         defaults = self.model.generation_config
         penalty = options.get("length_penalty", 1.0 if defaults is None else defaults.length_penalty)
-        pronunciations = [self.vocabulary.decode(hypothesis.tokens) for hypothesis in generation.hypotheses]
         return merge_stress(generation.hypotheses, pronunciations, penalty)
-
-    def _writer(self, format: str) -> Callable[[list[str]], str]:
-        return to_ipa if format == "ipa" else self.vocabulary.separator.join
 
 
 def _result(word: str, found: list[Found], write: Callable[[list[str]], str]) -> Result:

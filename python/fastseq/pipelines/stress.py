@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from fastseq.search import Hypothesis
 
 __all__ = ["merge_stress", "without_stress"]
 
 
-def without_stress(phonemes: Iterable[str]) -> list[str]:
+def without_stress(phonemes: Iterable[str]) -> tuple[str, ...]:
     """Drop the stress digits of ARPABET vowels.
 
     Parameters
@@ -19,14 +21,14 @@ def without_stress(phonemes: Iterable[str]) -> list[str]:
 
     Returns
     -------
-    list of str
+    tuple of str
 
     Examples
     --------
     >>> without_stress(["HH", "AH0", "L", "OW1"])
-    ['HH', 'AH', 'L', 'OW']
+    ('HH', 'AH', 'L', 'OW')
     """
-    return [phoneme.rstrip("012") for phoneme in phonemes]
+    return tuple(phoneme.rstrip("012") for phoneme in phonemes)
 
 
 def merge_stress(
@@ -50,7 +52,6 @@ def merge_stress(
 
     Examples
     --------
-    >>> import numpy as np
     >>> log_probs = [np.float32([-0.9, -0.1]), np.float32([-1.5, 0.0])]
     >>> found = [Hypothesis([id], 0.0, True, token_log_probs=row) for id, row in zip((7, 8), log_probs)]
     >>> [(phonemes, score)] = merge_stress(found, [["AH0"], ["AH1"]], length_penalty=0.0)
@@ -63,13 +64,11 @@ def merge_stress(
     for phonemes, hypothesis in different.items():
         if hypothesis.token_log_probs is None:
             raise ValueError("hypotheses have no token_log_probs; generate with return_token_log_probs=True")
-        plain = tuple(without_stress(phonemes))
+        plain = without_stress(phonemes)
         log_probs.setdefault(plain, []).append(math.fsum(hypothesis.token_log_probs))
         steps[plain] = len(hypothesis.token_log_probs)
-    merged = [(list(plain), _log_sum(terms) / steps[plain] ** length_penalty) for plain, terms in log_probs.items()]
+    merged = [
+        (list(plain), float(np.logaddexp.reduce(terms)) / steps[plain] ** length_penalty)
+        for plain, terms in log_probs.items()
+    ]
     return sorted(merged, key=lambda pair: -pair[1])
-
-
-def _log_sum(terms: list[float]) -> float:
-    most = max(terms)
-    return most + math.log(math.fsum(math.exp(term - most) for term in terms))

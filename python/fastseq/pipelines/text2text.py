@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from fastseq.pipelines.base import Options, Pipeline, Prepared, positions_of, warn
 from fastseq.search import Generation, GenerationConfig
-from fastseq.search.rules import lowered_minima
+from fastseq.search.rules import LIMITS, lowered_minima
 from fastseq.text import Encoding
 
 __all__ = ["Summarization", "Text2Text", "Translation"]
@@ -108,7 +108,7 @@ class Text2Text(Pipeline):
     def _task_search(self, search: Options) -> Options:
         """The search options of the task, under those that are given."""
         own = {name: value for name, value in self._task_params().items() if name in GENERATION_FIELDS}
-        for pair in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
+        for pair in LIMITS:
             if search.keys() & set(pair):
                 own = {name: value for name, value in own.items() if name not in pair}
         return own | lowered_minima(own, search) | search

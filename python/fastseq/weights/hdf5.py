@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseq.weights.stored import widen_bfloat16
+
 __all__ = ["Group", "read_hdf5"]
 
 _DEEPEST, _MOST_OBJECTS, _MOST_DIMENSIONS = 32, 100_000, 8
@@ -115,6 +117,6 @@ class _Reader:
         if self.budget < 0:
             raise ValueError(f"{path} has {size} bytes, more than the file has")
         values: NDArray[Any] = np.asarray(item[()])
-        if bfloat16:  # the upper half of a float32
-            return (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        if bfloat16:
+            return widen_bfloat16(values.view(np.uint16))
         return np.asarray(values, np.float32, order="C") if item.dtype.kind == "f" else np.asarray(values)

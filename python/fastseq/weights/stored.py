@@ -48,6 +48,13 @@ def item_size(numbers: str) -> int:
     return NUMBERS[numbers][0].itemsize
 
 
+def widen_bfloat16(halves: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the numbers of which these 16-bit integers are the upper halves."""
+    bits = np.empty(halves.shape, np.uint32)
+    np.left_shift(halves, 16, out=bits, dtype=np.uint32)
+    return bits.view(np.float32)
+
+
 def map_file(path: str | os.PathLike[str]) -> FileContent:
     """Return the content of a file, which the system reads as it is used."""
     with open(path, "rb") as file:
@@ -101,9 +108,7 @@ class StoredTensor:
         strides = tuple(stride * stored.itemsize for stride in self.strides)
         view: NDArray[Any] = np.ndarray(self.shape, stored, self.content, self.offset, strides)
         if self.numbers == "BF16":
-            bits = np.empty(self.shape, np.uint32)
-            np.left_shift(view, 16, out=bits, dtype=np.uint32)
-            return bits.view(np.float32)
+            return widen_bfloat16(view)
         array = np.empty(self.shape, result)
         with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, as in torch
             array[...] = view

@@ -126,8 +126,16 @@ def bert_stack(
     )
 
 
-def bert_stack_sources(stack: StackConfig, part: str = "encoder", prefix: str = "") -> Sources:
-    """Return the sources of an encoder or decoder by the tensor names that BERT has, behind a prefix."""
+def bert_stack_sources(
+    stack: StackConfig,
+    part: str = "encoder",
+    prefix: str = "",
+    norms: tuple[str, str] = ("output.LayerNorm", "output.LayerNorm"),
+) -> Sources:
+    """Return the sources of an encoder or decoder by the tensor names that BERT has, behind a prefix.
+
+    `norms`: the names of the norm inside each attention, and of the last one of a layer.
+    """
     sources = embedding_sources(stack, part, prefix)
     for i in stack.layers:
         ours, theirs = f"{part}.layers.{i}", f"{prefix}encoder.layer.{i}"
@@ -135,10 +143,10 @@ def bert_stack_sources(stack: StackConfig, part: str = "encoder", prefix: str = 
             on = f"{theirs}.{'attention' if name == 'self_attn' else 'crossattention'}"
             inside = [f"{on}.{layer}" for layer in ("self.query", "self.key", "self.value", "output.dense")]
             sources |= attention(f"{ours}.{name}", inside)
-            sources |= norm(f"{ours}.norm{number}", f"{on}.output.LayerNorm")
+            sources |= norm(f"{ours}.norm{number}", f"{on}.{norms[0]}")
         sources |= linear(f"{ours}.linear1", f"{theirs}.intermediate.dense")
         sources |= linear(f"{ours}.linear2", f"{theirs}.output.dense")
-        sources |= norm(f"{ours}.norm{len(stack.attentions) + 1}", f"{theirs}.output.LayerNorm")
+        sources |= norm(f"{ours}.norm{len(stack.attentions) + 1}", f"{theirs}.{norms[1]}")
     return sources
 
 

@@ -17,11 +17,11 @@ from fastseq.reference.linear import embedding, linear
 from fastseq.reference.norm import layer_norm, rms_norm
 from fastseq.reference.softmax import softmax
 
-__all__ = ["ACTIVATIONS", "KeysValues", "Past", "Stack", "by_rows"]
+__all__ = ["KeysValues", "Past", "Stack", "activate", "by_rows"]
 
 Array: TypeAlias = NDArray[Any]
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "none": lambda x: x,
     "relu": relu,
     "gelu": gelu,
@@ -29,6 +29,11 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "silu": silu,
     "tanh": tanh,
 }
+
+
+def activate(kind: str, x: Array) -> Array:
+    """Apply an activation to each number."""
+    return _ACTIVATIONS[kind](x.reshape(-1)).reshape(x.shape)
 
 
 @dataclass
@@ -196,11 +201,8 @@ class Stack:
         return output, SsruState(cells, state.length + x.shape[1])
 
     def _feed_forward(self, name: str, x: Array) -> Array:
-        def activate(y: Array) -> Array:
-            return ACTIVATIONS[self.config["activation"]](y.reshape(-1)).reshape(y.shape)
-
-        inner = self.dense(f"{name}.linear1", x)
-        inner = activate(self.dense(f"{name}.gate", x)) * inner if self.config["gated"] else activate(inner)
+        inner, kind = self.dense(f"{name}.linear1", x), self.config["activation"]
+        inner = activate(kind, self.dense(f"{name}.gate", x)) * inner if self.config["gated"] else activate(kind, inner)
         return self.dense(f"{name}.linear2", inner)
 
     def _project(self, name: str, part: int, x: Array) -> Array:

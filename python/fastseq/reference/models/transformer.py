@@ -10,7 +10,7 @@ import numpy as np
 from fastseq.reference.linear import linear
 from fastseq.reference.models.ragged import groups, positions
 from fastseq.reference.models.seq2seq import Array, Seq2Seq
-from fastseq.reference.models.stack import ACTIVATIONS, KeysValues, Past, Stack, by_rows
+from fastseq.reference.models.stack import KeysValues, Past, Stack, activate, by_rows
 from fastseq.reference.quantize import narrow_tensors, widen
 
 __all__ = ["TransformerEncoder", "TransformerLanguageModel", "TransformerSeq2Seq"]
@@ -58,8 +58,7 @@ class _Output:
     def __call__(self, x: Array) -> Array:
         if self.config["output_dense"]:
             hidden = self.decoder.dense("output.dense", x)
-            hidden = ACTIVATIONS[self.config["output_activation"]](hidden.reshape(-1)).reshape(x.shape)
-            x = self.decoder.norm("output.norm", hidden)
+            x = self.decoder.norm("output.norm", activate(self.config["output_activation"], hidden))
         return by_rows(linear, x * self.scale, self.weight, self.bias)
 
 
@@ -192,5 +191,5 @@ class TransformerEncoder:
         tensors = self.tensors
         if self.config["head_dense"]:
             x = linear(x, tensors["head.dense.weight"], tensors["head.dense.bias"])
-            x = ACTIVATIONS[self.config["head_activation"]](x.reshape(-1)).reshape(x.shape)
+            x = activate(self.config["head_activation"], x)
         return linear(x, tensors["head.output.weight"], tensors["head.output.bias"])
