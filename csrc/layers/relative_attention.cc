@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kQueries = 128;
 // Queries or keys that are multiplied with the vectors of their distances together. Few, because a product is needed
 // only for the distances that one row has: of n rows and m distances each, n + m - 1 vectors are multiplied.
-constexpr int64_t kRows = 32;
+constexpr int64_t kRows = 16;
 
 }  // namespace
 
@@ -53,8 +53,9 @@ int64_t RelativeAttention::scratch_size(int64_t keys) const { return kQueries * 
 /// scores (queries, keys) of the queries of `args`, the first of which is at first_query: all but q . k.
 void RelativeAttention::add_scores(const AttentionArgs& args, int64_t first_query, int64_t head,
                                    const DistanceRows& rows, float* products, float* scores) const {
-  const int64_t stride = product_stride(), all = args.queries * args.keys, last_query = first_query + args.queries - 1;
-  std::fill_n(scores, all, 0.0f);
+  const int64_t stride = product_stride(), last_query = first_query + args.queries - 1;
+  const float scale = args.scale;
+  if (queries.empty()) std::fill_n(scores, args.queries * args.keys, 0.0f);
   for (int64_t key = 0; key < args.keys && !queries.empty(); key += kRows) {
     const int64_t count = std::min(kRows, args.keys - key);
     queries.multiply(head, args.key + key * args.key_stride, args.key_stride, count, *rows.from(key - last_query),
@@ -62,7 +63,7 @@ void RelativeAttention::add_scores(const AttentionArgs& args, int64_t first_quer
     for (int64_t i = 0; i < args.queries; ++i) {
       const int32_t* row = rows.from(key - first_query - i);
       float* to = scores + i * args.keys + key;
-      for (int64_t j = 0; j < count; ++j) to[j] = products[j * stride + row[j]];
+      for (int64_t j = 0; j < count; ++j) to[j] = scale * products[j * stride + row[j]];
     }
   }
   for (int64_t query = 0; query < args.queries && !keys.empty(); query += kRows) {
@@ -73,10 +74,9 @@ void RelativeAttention::add_scores(const AttentionArgs& args, int64_t first_quer
       const int32_t* row = rows.from(-first - i);
       const float* product = products + i * stride;
       float* to = scores + (query + i) * args.keys;
-      for (int64_t j = 0; j < args.keys; ++j) to[j] += product[row[j]];
+      for (int64_t j = 0; j < args.keys; ++j) to[j] += scale * product[row[j]];
     }
   }
-  for (int64_t i = 0; i < all; ++i) scores[i] *= args.scale;
 }
 
 void RelativeAttention::attend(const AttentionArgs& args, int64_t head, const DistanceRows& rows) const {

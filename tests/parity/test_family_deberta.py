@@ -107,6 +107,24 @@ def test_sequences_longer_than_any_distance_and_than_a_block_of_queries(variant:
             assert_close(encoded, expected[: len(encoded)])
 
 
+@pytest.mark.parametrize("variant", ["keys only", "queries only", "own projections", "no buckets"])
+def test_a_changed_vector_of_a_distance_is_seen(variant: str, tmp_path: Path) -> None:
+    """What the comparisons above would say if a distance had another vector: only tokens so far apart feel it."""
+    hf = make(VARIANTS[variant], tmp_path)
+    rows = batches(70, [4], 1)
+    hidden = outputs(hf, rows).last_hidden_state[0].numpy()
+    with torch.no_grad():
+        middle = len(hf.encoder.rel_embeddings.weight) // 2
+        hf.encoder.rel_embeddings.weight[middle + 4] += 1.0  # no two tokens are four apart
+        save(hf, tmp_path)
+        assert_close(fastseq.load_model(tmp_path, backend="native").encode(rows)[0], hidden)
+        hf.encoder.rel_embeddings.weight[middle + 3] *= -1.0
+    save(hf, tmp_path)
+    for backend in BACKENDS:
+        with pytest.raises(AssertionError):
+            assert_close(fastseq.load_model(tmp_path, backend=backend).encode(rows)[0], hidden)
+
+
 @pytest.mark.parametrize("values", [V3, V3 | CONVOLUTION | {"share_att_key": False}])
 @pytest.mark.parametrize(
     ("suffix", "task"),
