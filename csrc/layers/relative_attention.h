@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -16,10 +15,8 @@ class DistanceRows {
   DistanceRows() = default;
   /// `rows` are of the distances -M to M, and of what is farther as at the ends; they never decrease.
   DistanceRows(const std::vector<int64_t>& rows, int64_t longest);
-  bool empty() const { return rows_.size() == 0; }
   /// Of the distances from `distance` on.
   const int32_t* from(int64_t distance) const { return rows_.data() + middle_ + distance; }
-  int64_t longest() const { return middle_ + 1; }
 
  private:
   Buffer<int32_t> rows_;  // (2 * longest - 1), by distance, 0 in the middle
