@@ -11,7 +11,7 @@ import pytest
 
 import fastseq
 from fastseq.models import DeepRecurrentSeq2SeqConfig, Seq2SeqModel
-from small_models import bert_folder, marian_folder
+from small_models import bert_folder, deberta_folder, marian_folder
 from text_models import classifier, language_model, tensors_of
 from tiny_models import COMMON, random_model, random_tensors, recurrent_config, transformer_config
 
@@ -69,6 +69,7 @@ MODELS: dict[str, Make] = {
     "bert": folder_of(bert_folder, "feature-extraction"),
     "bert classifier": folder_of(bert_folder, "text-classification"),
     "bert tokens": folder_of(bert_folder, "token-classification"),
+    "deberta": folder_of(deberta_folder),
     "classifier": text_model(classifier),
     "attention classifier": text_model(classifier, pooling="attention", attention_size=5),
     "language model": text_model(language_model),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastseq.text import load_tokenizer
 from fastseq.weights import write_safetensors
-from tokenizer_folders import marian, wordpiece
+from tokenizer_folders import deberta, marian, wordpiece
 
 WIDTH, INNER, LAYERS, HEADS, POSITIONS = 32, 48, 2, 4, 64
 LABELS = ["O", "B-PER", "I-PER"]
@@ -41,6 +41,13 @@ class Weights:
         self.tensors[f"{name}.weight"] = self._generator.uniform(0.5, 1.5, WIDTH).astype(np.float32)
         self.tensors[f"{name}.bias"] = self._generator.normal(0, 0.3, WIDTH).astype(np.float32)
 
+    def rest_of_layer(self, layer: str) -> None:
+        self.dense(f"{layer}.attention.output.dense", WIDTH, WIDTH)
+        self.norm(f"{layer}.attention.output.LayerNorm")
+        self.dense(f"{layer}.intermediate.dense", INNER, WIDTH)
+        self.dense(f"{layer}.output.dense", WIDTH, INNER)
+        self.norm(f"{layer}.output.LayerNorm")
+
 
 def bert_folder(folder: Path, task: str) -> Path:
     """Write a BERT with 64 positions and the head of a task."""
@@ -55,11 +62,7 @@ def bert_folder(folder: Path, task: str) -> Path:
         layer = f"{prefix}encoder.layer.{i}"
         for part in ("query", "key", "value"):
             weights.dense(f"{layer}.attention.self.{part}", WIDTH, WIDTH)
-        weights.dense(f"{layer}.attention.output.dense", WIDTH, WIDTH)
-        weights.norm(f"{layer}.attention.output.LayerNorm")
-        weights.dense(f"{layer}.intermediate.dense", INNER, WIDTH)
-        weights.dense(f"{layer}.output.dense", WIDTH, INNER)
-        weights.norm(f"{layer}.output.LayerNorm")
+        weights.rest_of_layer(layer)
     if task in ("feature-extraction", "text-classification"):
         weights.dense(f"{prefix}pooler.dense", WIDTH, WIDTH)
     if task == "question-answering":
@@ -82,6 +85,41 @@ def bert_folder(folder: Path, task: str) -> Path:
     }
     if task not in ("feature-extraction", "question-answering"):
         config["id2label"] = {str(i): label for i, label in enumerate(LABELS)}
+    return _write(folder, config, weights)
+
+
+def deberta_folder(folder: Path) -> Path:
+    """Write a DeBERTa v2 with 16 vectors of distances and a convolution, without a head."""
+    deberta(folder, model_max_length=POSITIONS)
+    weights, size = Weights(), load_tokenizer(folder).vocab_size
+    weights.table("embeddings.word_embeddings", size)
+    weights.table("encoder.rel_embeddings", 16)
+    for name in ("embeddings", "encoder", "encoder.conv"):
+        weights.norm(f"{name}.LayerNorm")
+    weights.dense("encoder.conv.conv", WIDTH, 3 * WIDTH)
+    kernel = weights.tensors["encoder.conv.conv.weight"]
+    weights.tensors["encoder.conv.conv.weight"] = kernel.reshape(WIDTH, WIDTH, 3)
+    for i in range(LAYERS):
+        for part in ("query", "key", "value", "pos_query", "pos_key"):
+            weights.dense(f"encoder.layer.{i}.attention.self.{part}_proj", WIDTH, WIDTH)
+        weights.rest_of_layer(f"encoder.layer.{i}")
+    config = {
+        "model_type": "deberta-v2",
+        "architectures": ["DebertaV2Model"],
+        "vocab_size": size,
+        "hidden_size": WIDTH,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "intermediate_size": INNER,
+        "max_position_embeddings": POSITIONS,
+        "position_biased_input": False,
+        "relative_attention": True,
+        "position_buckets": 8,
+        "norm_rel_ebd": "layer_norm",
+        "pos_att_type": "p2c|c2p",
+        "conv_kernel_size": 3,
+        "conv_act": "gelu",
+    }
     return _write(folder, config, weights)
 
 

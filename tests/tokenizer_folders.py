@@ -62,7 +62,7 @@ def corpus() -> list[str]:
 
 
 @cache
-def piece_model(kind: str, **sizes: int) -> bytes:
+def piece_model(kind: str, **sizes: Any) -> bytes:
     """Return a SentencePiece model; `sizes` are options of its trainer."""
     import sentencepiece
 
@@ -153,6 +153,13 @@ def albert(folder: Path) -> Path:
     return write(folder, {"tokenizer_class": "AlbertTokenizer"}, {"spiece.model": model})
 
 
+def deberta(folder: Path, rule: str = "identity", **config: Any) -> Path:
+    sizes: Any = {"pad_id": 0, "unk_id": 3, "bos_id": 1, "eos_id": 2, "bos_piece": "[CLS]", "eos_piece": "[SEP]"}
+    sizes |= {"pad_piece": "[PAD]", "unk_piece": "[UNK]", "normalization_rule_name": rule}
+    model = piece_model("unigram", **sizes)
+    return write(folder, {"tokenizer_class": "DebertaV2Tokenizer", **config}, {"spm.model": model})
+
+
 def wordpiece(folder: Path, name: str = "BertTokenizer", lower: bool = True, **config: Any) -> Path:
     import tokenizers
 
@@ -197,6 +204,9 @@ KINDS: dict[str, Callable[[Path], Path]] = {
     "nllb": nllb,
     "xlm-roberta": fairseq("XLMRobertaTokenizer", "unigram"),
     "albert": albert,
+    "deberta": deberta,
+    "deberta lower": lambda folder: deberta(folder, do_lower_case=True, split_by_punct=True),
+    "deberta nfkc": lambda folder: deberta(folder, "nmt_nfkc"),
     "bert uncased": wordpiece,
     "bert cased": lambda folder: wordpiece(folder, lower=False, clean_up_tokenization_spaces=True),
     "distilbert": lambda folder: wordpiece(folder, "DistilBertTokenizer"),

@@ -33,11 +33,18 @@ struct TransformerStackConfig {
   int64_t token_types = 0;         // 0 for none
   int64_t relative_positions = 0;  // M: a bias of the scores for distances of -M to M, beyond them as at the ends
   bool relative_layers = false;    // whether each layer has its own
+  // Which of some vectors a distance from -M to M has, beyond them as at the ends; the scores get the products of
+  // queries with such keys, and of keys with such queries.
+  std::vector<int64_t> relative_rows;
+  bool relative_keys = false, relative_queries = false;
   float attention_scale = 1.0f;
   bool cross_attention = false;
+  int64_t convolution = 0;  // tokens that a convolution beside the first layer sees; 0 for none
+  Activation convolution_activation = Activation::kNone;
   bool ssru = false;  // decoders: in place of self-attention a recurrent unit, c' = f c + (1 - f) W x, max(c', 0)
 
   int64_t inner_size() const { return num_heads * head_size; }
+  int64_t relative_vectors() const { return relative_rows.empty() ? 0 : relative_rows.back() + 1; }
   int64_t table_width() const { return embedding_size > 0 ? embedding_size : hidden_size; }
 };
 

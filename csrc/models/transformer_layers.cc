@@ -49,7 +49,16 @@ SelfAttentionWeights::SelfAttentionWeights(const TensorMap& tensors, const std::
                                            const TransformerStackConfig& config)
     : query_key_value(tensors.linear(name + ".in_proj_weight", name + ".in_proj_bias", 3 * config.inner_size(),
                                      config.hidden_size)),
-      output(tensors.linear(name + ".out_proj", config.hidden_size, config.inner_size())) {}
+      output(tensors.linear(name + ".out_proj", config.hidden_size, config.inner_size())) {
+  const int64_t heads = config.num_heads, size = config.head_size, count = config.relative_vectors();
+  relative.count = count;
+  const auto vectors = [&](const char* kind) {
+    const Tensor tensor = tensors.read(name + kind, {heads * count, size});
+    return DistanceVectors(tensor.view(), heads, count, size);
+  };
+  if (config.relative_keys) relative.keys = vectors(".relative_keys.weight");
+  if (config.relative_queries) relative.queries = vectors(".relative_queries.weight");
+}
 
 CrossAttentionWeights::CrossAttentionWeights(const TensorMap& tensors, const std::string& name,
                                              const TransformerStackConfig& config)

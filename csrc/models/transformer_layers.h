@@ -5,6 +5,7 @@
 #include <string>
 
 #include "layers/embedding.h"
+#include "layers/relative_attention.h"
 #include "models/tensors.h"
 #include "models/transformer_config.h"
 
@@ -25,8 +26,9 @@ struct Norm {
 /// Named as torch.nn.MultiheadAttention's, with inner = num_heads * head_size in place of the hidden size.
 struct SelfAttentionWeights {
   SelfAttentionWeights(const TensorMap& tensors, const std::string& name, const TransformerStackConfig& config);
-  Linear query_key_value;  // (3 * inner, hidden)
-  Linear output;           // (hidden, inner)
+  Linear query_key_value;      // (3 * inner, hidden)
+  Linear output;               // (hidden, inner)
+  RelativeAttention relative;  // "relative_keys.weight", "relative_queries.weight": (heads * vectors, head_size)
 };
 
 struct CrossAttentionWeights {

@@ -28,6 +28,7 @@ struct TransformerStack::Scratch {
   Buffer<float> inner;            // of the feed-forward parts
   Buffer<float> residual;         // (2, tokens, hidden)
   Buffer<float> biases;           // (heads, 2 * longest - 1), or empty
+  DistanceRows rows;              // or empty
   int64_t longest = 0;
 };
 
@@ -39,6 +40,7 @@ TransformerStack::TransformerStack(const TransformerStackConfig& config, const T
   for (int64_t i = 0; i < distinct; ++i) {
     layers_.emplace_back(tensors, part + ".layers." + std::to_string(i), config);
   }
+  if (config.convolution > 0) convolution_.emplace(tensors, part + ".convolution", config);
   if (config.final_norm) norm_ = Norm(tensors, part + ".norm", config.hidden_size, config);
   if (config.relative_positions == 0) return;
   for (int64_t i = 0; i < (config.relative_layers ? distinct : 1); ++i) {
@@ -76,7 +78,9 @@ void TransformerStack::self_attention(const SelfAttentionWeights& weights, const
   }
   const int64_t work = tokens / std::max<int64_t>(1, source.batch_size) * longest * 2 * size + 1;
   parallel_for(source.batch_size * heads, kMinimumShare / work + 1, [&](int64_t begin, int64_t end) {
-    Buffer<float> memory(attention_scratch_size(longest, size, size));
+    const bool relative = !weights.relative.empty();
+    Buffer<float> memory(attention_scratch_size(longest, size, size) +
+                         (relative ? weights.relative.scratch_size(longest) : 0));
     for (int64_t i = begin; i < end; ++i) {
       const int64_t b = i / heads, head = i % heads, first = source.offsets[b];
       AttentionArgs args;
@@ -96,7 +100,11 @@ void TransformerStack::self_attention(const SelfAttentionWeights& weights, const
         args.mask_key_stride = 1;
       }
       args.scratch = memory.data();
-      kernels().attention(args);
+      if (relative) {
+        weights.relative.attend(args, head, scratch.rows);
+      } else {
+        kernels().attention(args);
+      }
     }
   });
   weights.output.forward(scratch.context.data(), tokens, output);
@@ -108,6 +116,7 @@ void TransformerStack::run(const Ragged& source, const int32_t* token_types, boo
   if (tokens == 0) return;
   Scratch scratch;
   scratch.longest = longest_of(source);
+  scratch.rows = DistanceRows(config_.relative_rows, scratch.longest);
   scratch.query_key_value = Buffer<float>(tokens * 3 * config_.inner_size());
   scratch.context = Buffer<float>(tokens * config_.inner_size());
   scratch.residual = Buffer<float>(2 * tokens * config_.hidden_size);
@@ -119,6 +128,8 @@ void TransformerStack::run(const Ragged& source, const int32_t* token_types, boo
         return InputEmbedding::Token{source.ids[i], token_types != nullptr ? token_types[i] : 0, i - source.offsets[b]};
       },
       x);
+  Buffer<float> convolved(convolution_ ? tokens * config_.hidden_size : 0);
+  if (convolution_) convolution_->forward(source, x, convolved.data());
   for (int64_t i = 0; i < num_layers(); ++i) {
     const TransformerLayer& weights = layer(i);
     relative_biases(i, 1 - scratch.longest, scratch.longest - 1, scratch.biases);
@@ -130,6 +141,10 @@ void TransformerStack::run(const Ragged& source, const int32_t* token_types, boo
     residual(weights.feed_forward_norm, tokens, x, scratch.residual.data(), [&](const float* input, float* output) {
       weights.feed_forward.forward(input, tokens, scratch.inner.data(), output);
     });
+    if (i == 0 && convolution_) {
+      add_rows(x, convolved.data(), tokens, config_.hidden_size, x);
+      convolution_->norm.forward(x, tokens, x);
+    }
   }
   final_norm(tokens, x);
 }

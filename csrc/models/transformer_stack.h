@@ -4,10 +4,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "models/seq2seq.h"
+#include "models/token_convolution.h"
 #include "models/transformer_layers.h"
 
 namespace fastseq {
@@ -56,6 +58,7 @@ class TransformerStack {
   TransformerStackConfig config_;
   InputEmbedding embedding_;
   std::vector<TransformerLayer> layers_;
+  std::optional<TokenConvolution> convolution_;
   Norm norm_;
   // For all layers, or for each: (heads, 2 * relative_positions + 1), by key - query, from -M to M.
   std::vector<Buffer<float>> relative_;

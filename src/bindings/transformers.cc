@@ -1,4 +1,6 @@
 // Transformers of every kind, from their descriptions.
+#include <algorithm>
+
 #include "generation.h"
 #include "model_arguments.h"
 #include "models/transformer_seq2seq.h"
@@ -20,6 +22,19 @@ int64_t not_negative(const py::dict& config, const char* key) {
   const auto value = read<int64_t>(config, key);
   if (value < 0) throw std::invalid_argument(std::string("config: ") + key + " must be at least 0");
   return value;
+}
+
+/// Rows of vectors of distances: from 0 on, never decreasing, and as many before distance 0 as behind it.
+void require_relative(const TransformerStackConfig& c) {
+  const std::vector<int64_t>& rows = c.relative_rows;
+  const bool ordered = std::is_sorted(rows.begin(), rows.end()) && (rows.empty() || rows.front() == 0);
+  if (!ordered || (!rows.empty() && (rows.size() % 2 == 0 || rows.back() >= static_cast<int64_t>(rows.size())))) {
+    throw std::invalid_argument("config: relative_rows are not those of the distances from -M to M");
+  }
+  if (rows.empty() == (c.relative_keys || c.relative_queries) || (!rows.empty() && c.relative_positions > 0)) {
+    throw std::invalid_argument(
+        "config: relative_rows go with relative_keys or relative_queries, and without relative_positions");
+  }
 }
 
 TransformerStackConfig stack_config(const py::dict& config, const char* part) {
@@ -52,10 +67,19 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   c.token_types = not_negative(fields, "token_types");
   c.relative_positions = not_negative(fields, "relative_positions");
   c.relative_layers = read<bool>(fields, "relative_layers");
+  c.relative_rows = read<std::vector<int64_t>>(fields, "relative_rows");
+  c.relative_keys = read<bool>(fields, "relative_keys");
+  c.relative_queries = read<bool>(fields, "relative_queries");
+  require_relative(c);
+  c.convolution = not_negative(fields, "convolution");
+  c.convolution_activation = read_activation(fields, "convolution_activation");
   c.attention_scale = read<float>(fields, "attention_scale");
   c.cross_attention = read<bool>(fields, "cross_attention");
   c.ssru = read<bool>(fields, "ssru");
   if (c.ssru && !c.cross_attention) throw std::invalid_argument("config: only a decoder with an encoder may have SSRU");
+  if (part == std::string("decoder") && (c.relative_vectors() > 0 || c.convolution > 0)) {
+    throw std::invalid_argument("config: only an encoder may have vectors of distances or a convolution");
+  }
   return c;
 }
 

@@ -16,14 +16,15 @@ pytest.importorskip("sentencepiece")
 pytest.importorskip("google.protobuf")
 
 from fastseq.text import Tokenizer, load_tokenizer  # noqa: E402
-from tokenizer_folders import KINDS, ODD, SENTENCES, piece_model, write  # noqa: E402
+from tokenizer_folders import KINDS, ODD, SENTENCES, deberta, piece_model, write  # noqa: E402
 
 TEXTS = SENTENCES + ODD
-# transformers 5 builds mBART's tokenizer without the normalisation that its SentencePiece model holds, so on text that
-# this normalisation changes, SentencePiece itself is the truth (`test_ids_are_sentencepieces`).
-UNNORMALISED = {"mbart"}
+# transformers 5 builds mBART's and DeBERTa's tokenizers without the normalisation that their SentencePiece models hold,
+# so on text that this normalisation changes, SentencePiece itself is the truth (`test_ids_are_sentencepieces`).
+UNNORMALISED = {"mbart", "deberta nfkc"}
 FAST_PAIRS = ["t5", "xlm-roberta", "albert", "bert uncased", "bert cased", "mpnet", "roberta", "bart", "gpt2", "nllb"]
-SEGMENTS = ["albert", "bert uncased", "bert cased"]  # the models that read type ids
+FAST_PAIRS += ["deberta", "deberta lower"]
+SEGMENTS = ["albert", "bert uncased", "bert cased", "deberta", "deberta lower"]  # the models that read type ids
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,11 @@ def same_text(kind: str, texts: list[str]) -> list[str]:
     import sentencepiece
 
     processor = sentencepiece.SentencePieceProcessor(model_proto=piece_model("unigram"))
-    return [text for text in texts if processor.normalize(text).replace("\u2581", " ").split() == text.split()]
+
+    def words(text: str) -> list[str]:
+        return list(filter(None, text.split(" ")))
+
+    return [text for text in texts if words(processor.normalize(text).replace("\u2581", " ")) == words(text)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -160,7 +165,9 @@ def test_a_target_language_of_marian(folders: Path) -> None:
     assert tokenizer.target_text(">>deu<< The ship", "fra") == ">>deu<< The ship"  # the text says it itself
 
 
-@pytest.mark.parametrize("kind", ["t5", "pegasus", "mbart50", "nllb", "xlm-roberta", "bert uncased", "roberta", "gpt2"])
+@pytest.mark.parametrize(
+    "kind", ["t5", "pegasus", "mbart50", "nllb", "xlm-roberta", "deberta", "bert uncased", "roberta", "gpt2"]
+)
 def test_folders_saved_by_transformers(kind: str, folders: Path, tmp_path: Path) -> None:
     """These have a `tokenizer.json`, and it is what is read."""
     hf, _ = both(kind, folders)
@@ -183,6 +190,17 @@ def test_ids_are_sentencepieces(kind: str, model: str, folders: Path) -> None:
     processor = sentencepiece.SentencePieceProcessor(model_proto=piece_model(model))
     for text in (text.strip() for text in TEXTS if "\u2581" not in text):
         expected = [i + 1 if i > 2 else 3 for i in processor.encode(text)]  # unknown is 0 there, 3 here
+        assert tokenizer.encode(text, add_special_tokens=False).ids == expected, text
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_ids_are_sentencepieces_where_no_id_moves(lower: bool, tmp_path: Path) -> None:
+    import sentencepiece
+
+    tokenizer = load_tokenizer(deberta(tmp_path, "nmt_nfkc", do_lower_case=lower))
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "spm.model"))
+    for text in (text.strip() for text in TEXTS if "\u2581" not in text):
+        expected = processor.encode(text.lower() if lower else text)
         assert tokenizer.encode(text, add_special_tokens=False).ids == expected, text
 
 

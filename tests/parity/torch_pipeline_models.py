@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import transformers
 
+import tokenizer_folders
 from fastseq.text import load_tokenizer
 from tokenizer_folders import byte_bpe, m2m100, marian, t5, wordpiece
 
@@ -54,6 +55,20 @@ def roberta(folder: Path, head: str, **changes: Any) -> Path:
     size = load_tokenizer(folder).vocab_size
     config = transformers.RobertaConfig(vocab_size=size, pad_token_id=1, type_vocab_size=1, **(ENCODER | changes))
     return save(folder, f"RobertaFor{head}" if head else "RobertaModel", config)
+
+
+def deberta(folder: Path, head: str, **changes: Any) -> Path:
+    """DeBERTa v3, whose attention knows distances and whose tokens have no positions and no types."""
+    tokenizer_folders.deberta(folder, model_max_length=96)
+    size = load_tokenizer(folder).vocab_size
+    labels: dict[str, Any] = {}
+    if head != "QuestionAnswering":
+        labels = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
+    config = transformers.DebertaV2Config(
+        vocab_size=size, relative_attention=True, position_buckets=16, norm_rel_ebd="layer_norm", share_att_key=True,
+        pos_att_type="p2c|c2p", position_biased_input=False, **(ENCODER | labels | changes),
+    )  # fmt: skip
+    return save(folder, f"DebertaV2For{head}" if head else "DebertaV2Model", config)
 
 
 def gpt2(folder: Path) -> Path:

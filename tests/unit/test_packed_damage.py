@@ -110,3 +110,41 @@ def test_a_wrong_description_of_a_published_model_is_refused(place: tuple[str, s
     rewritten(folder / PACKED_FILE, put("config", *place))
     with pytest.raises(ValueError, match="in_proj" if place[1] == "num_heads" else place[1]):
         fastseq.load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"relative_rows": [0, 2, 1]}, "relative_rows are not those of the distances from -M to M"),
+        ({"relative_rows": [1, 2, 3]}, "relative_rows are not those of the distances"),
+        ({"relative_rows": [0, 1]}, "relative_rows are not those of the distances"),
+        ({"relative_rows": []}, "relative_rows go with relative_keys or relative_queries"),
+        ({"relative_positions": 3}, "without relative_positions"),
+        ({"relative_rows": [0, 0, 500]}, r"has shape \[64, 8\]; expected \(2004, 8\)"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["native", "numpy"])
+def test_distances_that_cannot_be_are_refused(
+    backend: str, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    path = saved(MODELS["deberta"](tmp_path, "float32"), tmp_path) / PACKED_FILE
+    rewritten(path, lambda description, _: description["config"]["encoder"].update(changes))
+    with pytest.raises(ValueError, match=message):
+        fastseq.load_model(tmp_path, backend=backend)
+
+
+def test_the_native_model_checks_its_distances_itself(tmp_path: Path) -> None:
+    options = MODELS["deberta"](tmp_path, "float32").config.backend_options()
+    for changes, message in (
+        ({"relative_rows": [0, 2, 1]}, "relative_rows are not those of the distances from -M to M"),
+        ({"relative_rows": [0, 0, 5]}, "relative_rows are not those of the distances"),
+        ({"relative_rows": []}, "relative_rows go with relative_keys or relative_queries"),
+        ({"convolution": -1}, "convolution must be at least 0"),
+    ):
+        changed = {**options, "encoder": options["encoder"] | changes}
+        with pytest.raises(ValueError, match=message):
+            _backend.get("native").TransformerEncoder(changed, {})
+    decoder = {"decoder": options["encoder"], "tie_output": True, "logits_scale": 1.0}
+    decoder |= {"output_dense": False, "output_activation": "none"}
+    with pytest.raises(ValueError, match="only an encoder may have vectors of distances or a convolution"):
+        _backend.get("native").TransformerLanguageModel(decoder, {})

@@ -15,7 +15,7 @@ pytest.importorskip("tokenizers")
 pytest.importorskip("sentencepiece")
 
 from fastseq.text import Tokenizer, load_tokenizer
-from tokenizer_folders import KINDS, SENTENCES, m2m100, marian, nllb, t5, wordpiece, write
+from tokenizer_folders import KINDS, SENTENCES, deberta, m2m100, marian, nllb, t5, wordpiece, write
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +201,22 @@ def test_added_tokens_have_the_ids_they_say(tmp_path: Path) -> None:
     write(folder, {"tokenizer_class": "BertTokenizer", "added_tokens_decoder": {"900": {"content": "<new>"}}}, {})
     with pytest.raises(ValueError, match="added token '<new>' has id 900; in this vocabulary it gets 500"):
         load_tokenizer(folder)
+
+
+def test_debertas_folders_as_they_are_published(tmp_path: Path) -> None:
+    """They have `spm.model`, in which [MASK] is missing, and name no class."""
+    named = load_tokenizer(deberta(tmp_path))
+    write(tmp_path, {"do_lower_case": False, "vocab_type": "spm"}, {"config.json": {"model_type": "deberta-v2"}})
+    tokenizer = load_tokenizer(tmp_path)
+    names = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
+    ids = [tokenizer.token_id(name) for name in names]
+    assert ids == [0, 1, 2, 3, tokenizer.vocab_size - 1]
+    for text in (*SENTENCES, "one [MASK] two"):
+        encoding = tokenizer.encode(text, text)
+        assert encoding.ids == named.encode(text, text).ids
+        assert (encoding.ids[0], encoding.ids.count(2), set(encoding.type_ids)) == (1, 2, {0, 1})
+    assert tokenizer.encode("one [MASK] two").ids.count(ids[4]) == 1
+    assert tokenizer.max_length is None
+    assert tokenizer.encode("THE SHIP").ids != tokenizer.encode("the ship").ids
+    lower = load_tokenizer(write(tmp_path, {"do_lower_case": True}, {}))
+    assert lower.encode("THE SHIP").ids == lower.encode("the ship").ids

@@ -16,7 +16,7 @@ __all__ = ["describe", "describe_defaults", "read_defaults", "read_described"]
 
 _Config = TypeVar("_Config")
 _LARGEST = 2**31 - 1
-_MOST_LAYERS = 1024
+_MOST_LAYERS, _MOST_DISTANCES = 1024, 1 << 22
 
 
 def describe(config: Any) -> dict[str, Any]:
@@ -57,7 +57,8 @@ def read_described(cls: type[_Config], values: Any) -> _Config:
     for field in fields:
         if field.name in values:
             try:
-                given[field.name] = _read(hints[field.name], values[field.name])
+                most = _MOST_DISTANCES if field.name == "relative_rows" else _MOST_LAYERS
+                given[field.name] = _read(hints[field.name], values[field.name], most)
             except ValueError as error:
                 problems.append(f"{field.name} is {str(values[field.name])[:60]}; expected {error}")
         elif field.default is dataclasses.MISSING:
@@ -67,18 +68,18 @@ def read_described(cls: type[_Config], values: Any) -> _Config:
     return cls(**given)
 
 
-def _read(hint: Any, value: Any) -> Any:
+def _read(hint: Any, value: Any, most: int) -> Any:
     """Return the value of a field; ValueError says what was expected."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return None if value is None else _read(arguments[0], value)
+        return None if value is None else _read(arguments[0], value, most)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return read_described(hint, value)
     if origin is Literal:
         _expect(isinstance(value, str) and value in arguments, "one of " + ", ".join(arguments))
         return value
     if origin is tuple:
-        _expect(isinstance(value, list) and len(value) <= _MOST_LAYERS and all(map(_is_size, value)), "whole numbers")
+        _expect(isinstance(value, list) and len(value) <= most and all(map(_is_size, value)), "whole numbers")
         return tuple(value)
     if origin is dict:
         named = isinstance(value, dict) and all(isinstance(name, str) for name in value.values())

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseq import _backend, _checks
+from fastseq._layout import packed_type
 from fastseq.models.bound import ShapedConfig
 from fastseq.models.described import describe, describe_defaults
 from fastseq.models.generation import GenerationDefaults
@@ -75,9 +76,9 @@ def save_packed(
         described = []
         for i, values in enumerate(rows):
             fields = {field: values[field] for field in ("first_row", "rows", "gates", "width")}
-            part = Part.read(compute_type, values["columns"], fields)
+            part = Part.read(packed_type(name, compute_type), values["columns"], fields)
             arrays = {"data": values["data"]}
-            if compute_type == "int8":
+            if part.compute_type == "int8":
                 arrays |= {"scales": values["scales"], "sums": part.sums(values["data"])}
             parts |= {f"{name}/{i}/{array}": numbers for array, numbers in arrays.items()}
             described.append(fields)
@@ -175,7 +176,7 @@ class PackedTensors(Mapping[str, Any]):
         self._native = native
         here = _backend.get("native").packing() if native and compute_type == self._type else None
         self._as_wanted = here is not None and all(
-            part.width == (part.gates * here["lanes"] if part.gates else here[self._type])
+            part.width == (part.gates * here["lanes"] if part.gates else here[part.compute_type])
             for rows in self._packed.values()
             for part in rows
         )
@@ -193,7 +194,8 @@ class PackedTensors(Mapping[str, Any]):
             return
         if len(shape) != 2 or not isinstance(rows, list):
             raise ValueError("cannot be packed")
-        self._packed[name] = [Part.read(self._type, shape[1], values) for values in rows]
+        kind = packed_type(name, self._type)
+        self._packed[name] = [Part.read(kind, shape[1], values) for values in rows]
         next_row = 0
         for part in sorted(self._packed[name], key=lambda part: part.first_row):
             if part.first_row != next_row:
@@ -236,7 +238,7 @@ class PackedTensors(Mapping[str, Any]):
     def _unpacked(self, name: str) -> Any:
         order = sorted(enumerate(self._packed[name]), key=lambda pair: pair[1].first_row)
         pieces = [part.unpack(self._arrays(name, i, part)) for i, part in order]
-        if self._type == "int8":
+        if packed_type(name, self._type) == "int8":
             values, scales = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
             return values, scales
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 __all__ = ["Activation", "Shapes", "StackConfig"]
@@ -49,8 +50,16 @@ class StackConfig:
         M: scores get a bias for the distance key - query from -M to M; what is farther gets that of the end.
     relative_layers : bool, default False
         Whether each layer has such biases of its own.
+    relative_rows : tuple of int, default ()
+        Disentangled attention (He et al., 2021): which of V vectors a distance key - query from -M to M has; what is
+        farther has that of the end. From 0 to V - 1, never decreasing.
+    relative_keys, relative_queries : bool, default False
+        Whether scores get the product of the query with such a key, and of the key with such a query.
     attention_scale : float
     cross_attention : bool, default False
+    convolution : int, default 0
+        In encoders, K tokens, odd: the first layer's output is norm(output + activation(convolution(embeddings))).
+    convolution_activation : str, default "none"
     ssru : bool, default False
         In decoders with cross-attention: SSRU cells (Kim et al., 2019) in place of self-attention.
 
@@ -85,9 +94,21 @@ class StackConfig:
     token_types: int = 0
     relative_positions: int = 0
     relative_layers: bool = False
+    relative_rows: tuple[int, ...] = field(default=(), repr=False)  # as many as there are distances
+    relative_keys: bool = False
+    relative_queries: bool = False
     attention_scale: float
     cross_attention: bool = False
+    convolution: int = 0
+    convolution_activation: Activation = "none"
     ssru: bool = False
+
+    def __post_init__(self) -> None:
+        rows = self.relative_rows
+        if (rows and (rows[0] or len(rows) % 2 == 0)) or any(a > b for a, b in itertools.pairwise(rows)):
+            raise ValueError("relative_rows are not those of the distances from -M to M")
+        if bool(rows) != (self.relative_keys or self.relative_queries) or (rows and self.relative_positions):
+            raise ValueError("relative_rows go with relative_keys or relative_queries, and without relative_positions")
 
     def options(self) -> dict[str, Any]:
         """Return what the backends read."""
@@ -119,6 +140,10 @@ class StackConfig:
         if self.relative_positions:
             biases = (self.num_heads, 2 * self.relative_positions + 1)
             shapes |= {f"{name}.relative_bias.weight": biases for name in (names if self.relative_layers else [part])}
+        if self.convolution:
+            shapes |= {f"{part}.convolution.weight": (self.hidden_size, self.convolution * self.hidden_size)}
+            shapes |= {f"{part}.convolution.bias": (self.hidden_size,)}
+            shapes |= self.norm_shapes(f"{part}.convolution_norm", self.hidden_size)
         if self.final_norm:
             shapes |= self.norm_shapes(f"{part}.norm", self.hidden_size)
         return shapes
@@ -139,6 +164,10 @@ class StackConfig:
             shapes[f"{start}weight"] = shape
             if self.bias:
                 shapes[f"{start}bias"] = shape[:1]
+        if self.relative_rows:
+            vectors = (self.num_heads * (self.relative_rows[-1] + 1), self.head_size)
+            kinds = {"keys": self.relative_keys, "queries": self.relative_queries}
+            shapes |= {f"{name}.self_attn.relative_{kind}.weight": vectors for kind, has in kinds.items() if has}
         for norm in range(1, 4 if self.cross_attention else 3):  # one for each part
             shapes |= self.norm_shapes(f"{name}.norm{norm}", hidden)
         return shapes

@@ -15,7 +15,7 @@ __all__ = ["FAIRSEQ_START", "bpe_engine", "read_pieces", "special_template", "un
 # Fairseq puts its own four tokens first, in place of SentencePiece's <unk>, <s>, </s>: ids move up by one.
 FAIRSEQ_START = ("<s>", "<pad>", "</s>", "<unk>")
 
-_PIECE_FILES = ("spiece.model", "sentencepiece.bpe.model", "sentencepiece.model", "tokenizer.model")
+_PIECE_FILES = ("spiece.model", "spm.model", "sentencepiece.bpe.model", "sentencepiece.model", "tokenizer.model")
 
 
 def read_pieces(settings: Settings) -> PieceModel:

@@ -17,6 +17,7 @@ FAMILIES = {
     "blenderbot": "blenderbot.FAMILY",
     "blenderbot-small": "blenderbot_small.FAMILY",
     "camembert": "roberta.CAMEMBERT",
+    "deberta-v2": "deberta_v2.FAMILY",
     "distilbert": "distilbert.FAMILY",
     "electra": "electra.FAMILY",
     "encoder-decoder": "encoder_decoder.FAMILY",

@@ -62,6 +62,10 @@ class Fields:
         """Return a size of at least 1."""
         return self._whole(name, self.get(name, default), 1, _LARGEST)
 
+    def count(self, name: str, default: int | None = None) -> int:
+        """Return a number of at least 0."""
+        return self._whole(name, self.get(name, default), 0, _LARGEST)
+
     def layers(self, name: str, default: int | None = None) -> tuple[int, ...]:
         """Return 0, 1, 2, ... for a number of layers."""
         return tuple(range(self._whole(name, self.get(name, default), 0, _MOST_LAYERS)))

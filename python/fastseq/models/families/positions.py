@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["marian_sinusoids", "relative_biases", "tensor2tensor_sinusoids"]
+__all__ = ["deberta_rows", "marian_sinusoids", "relative_biases", "tensor2tensor_sinusoids"]
 
 Array = NDArray[Any]
 
@@ -53,3 +53,25 @@ def relative_biases(weight: Array, *, bidirectional: bool, max_distance: int) ->
         bucket = bucket + np.where(distance > 0, buckets, 0)
     biases: Array = weight[bucket].T
     return biases
+
+
+def deberta_rows(span: int, buckets: int, farthest: int) -> tuple[int, ...]:
+    """Which of DeBERTa's 2 * span vectors the distances key - query from -M to M have; M is where they end.
+
+    Of `buckets` (0: one for each distance), an even number, half are for a distance each, on both sides together; the
+    others grow with the logarithm of the distance up to `farthest`. The vectors are in the order of key - query, which
+    is the opposite of that in which they are stored. In float32, as in ``make_log_bucket_position``.
+    """
+    distance = np.arange(-2 * farthest, 2 * farthest + 1) if buckets else np.arange(-span, span + 1)
+    bucket = distance
+    if buckets:
+        exact = buckets // 2
+        size = np.maximum(np.abs(distance), exact).astype(np.float32) / np.float32(exact)
+        ratio = np.log(size) / np.log(np.float32((farthest - 1) / exact))
+        large = np.ceil(ratio * np.float32(exact - 1)).astype(np.int64) + exact
+        bucket = np.where(np.abs(distance) <= exact, distance, np.sign(distance) * large)
+    rows = np.clip(bucket + span - 1, 0, 2 * span - 1)
+    middle = len(rows) // 2
+    different = np.flatnonzero((rows != rows[0]) & (rows != rows[-1]))
+    most = 1 + int(np.abs(different - middle).max(initial=0))
+    return tuple(rows[middle - most : middle + most + 1].tolist())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastseq.reference.activations import gelu, relu, sigmoid, silu, tanh
 from fastseq.reference.attention import scaled_dot_product_attention
 from fastseq.reference.linear import embedding, linear
+from fastseq.reference.models.distances import relative_scores, tokens_around
 from fastseq.reference.norm import layer_norm, rms_norm
 from fastseq.reference.softmax import softmax
 
@@ -90,6 +91,7 @@ class Stack:
         self.embedding = embedding
         self.dtype = embedding.dtype
         self.heads, self.head_size = config["num_heads"], config["head_size"]
+        self.rows = np.array(config["relative_rows"], np.int64)
 
     def read(self, ids: Array, token_types: Array | None = None, is_causal: bool = False) -> Array:
         """Read whole sequences: ids (b, T) to hidden states (b, T, hidden)."""
@@ -124,7 +126,7 @@ class Stack:
         the encoder's output, if asked.
         """
         first = past[0].length if past else 0
-        x = self._embed(ids, first, token_types)
+        x = embedded = self._embed(ids, first, token_types)
         distance = np.arange(first + ids.shape[1]) - np.arange(first, first + ids.shape[1])[:, None]  # key - query
         extended: list[Past] = []
         weights = None
@@ -141,7 +143,7 @@ class Stack:
                 keys = np.concatenate((before.keys, new.keys), axis=2)
                 seen = KeysValues(keys, np.concatenate((before.values, new.values), axis=2))
                 extended.append(seen)
-                return self._attend(f"{name}.self_attn", y, seen, self._mask(name, distance, is_causal))
+                return self._attend(f"{name}.self_attn", y, seen, self._mask(name, distance, is_causal), distance)
 
             x = self._residual(f"{name}.norm1", x, self_part)
             if on is not None:
@@ -151,6 +153,8 @@ class Stack:
                 attend = partial(self._attend, f"{name}.multihead_attn", on=on)
                 x = self._residual(f"{name}.norm2", x, attend)
             x = self._residual(f"{name}.norm{3 if on is not None else 2}", x, partial(self._feed_forward, name))
+            if i == 0 and self.config["convolution"]:
+                x = self.norm(f"{self.part}.convolution_norm", x + self._convolve(embedded))
         if self.config["final_norm"]:
             x = self.norm(f"{self.part}.norm", x)
         return x, extended, weights
@@ -200,6 +204,10 @@ class Stack:
             output[:, t] = np.maximum(cells, 0)
         return output, SsruState(cells, state.length + x.shape[1])
 
+    def _convolve(self, x: Array) -> Array:
+        around = tokens_around(x, self.config["convolution"])
+        return activate(self.config["convolution_activation"], self.dense(f"{self.part}.convolution", around))
+
     def _feed_forward(self, name: str, x: Array) -> Array:
         inner, kind = self.dense(f"{name}.linear1", x), self.config["activation"]
         inner = activate(kind, self.dense(f"{name}.gate", x)) * inner if self.config["gated"] else activate(kind, inner)
@@ -216,19 +224,24 @@ class Stack:
     def _keys_values(self, name: str, x: Array) -> KeysValues:
         return KeysValues(self._project(name, 1, x), self._project(name, 2, x))
 
-    def _attend(self, name: str, x: Array, on: KeysValues, mask: Array | None = None) -> Array:
+    def _attend(
+        self, name: str, x: Array, on: KeysValues, mask: Array | None = None, distance: Array | None = None
+    ) -> Array:
         query, scale = self._project(name, 0, x), self.config["attention_scale"]
+        if distance is not None and len(self.rows):  # only encoders, which have no mask
+            vectors = [self.tensors.get(f"{name}.relative_{kind}.weight") for kind in ("keys", "queries")]
+            scores = relative_scores(query, on.keys, vectors[0], vectors[1], _at(self.rows, distance))
+            mask = scores * self.dtype.type(scale)
         heads = scaled_dot_product_attention(query, on.keys, on.values, mask, False, scale)
         return self.dense(f"{name}.out_proj", heads.swapaxes(1, 2).reshape(*x.shape[:2], self.heads * self.head_size))
 
     def _mask(self, layer: str, distance: Array, is_causal: bool) -> Array | None:
         """What is added to the scores (heads, T, keys) of keys at a distance (T, keys), or which of them are seen."""
         visible: Array | None = distance <= 0 if is_causal and len(distance) > 1 else None
-        most = self.config["relative_positions"]
-        if not most:
+        if not self.config["relative_positions"]:
             return visible
         owner = layer if self.config["relative_layers"] else self.part
-        bias: Array = self.tensors[f"{owner}.relative_bias.weight"][:, np.clip(distance, -most, most) + most]
+        bias = _at(self.tensors[f"{owner}.relative_bias.weight"], distance)
         return bias if visible is None else np.where(visible, bias, bias.dtype.type(-np.inf))
 
     def _mean_weights(self, name: str, x: Array, on: KeysValues) -> Array:
@@ -242,6 +255,13 @@ def by_rows(function: Callable[..., Array], x: Array, *args: Any) -> Array:
     """Apply a function of rows (N, I) -> (N, O) to x (..., I)."""
     result = function(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), *args)
     return result.reshape(*x.shape[:-1], result.shape[-1])
+
+
+def _at(table: Array, distance: Array) -> Array:
+    """Entries for distances of a table (..., 2 M + 1) from -M to M, for what is farther those of the ends."""
+    most = table.shape[-1] // 2
+    entries: Array = table[..., np.clip(distance, -most, most) + most]
+    return entries
 
 
 def _sinusoids(first: int, count: int, size: int) -> Array:
