@@ -17,6 +17,7 @@ struct Case {
   int64_t queries, keys, head_size, value_size;
   bool causal = false;
   int64_t offset = 0;
+  int64_t window = 0;
   Mask mask = Mask::kNone;
   bool broadcast_query = false;  // one row of mask for all queries
   int64_t gap = 0;               // floats between rows
@@ -39,13 +40,16 @@ struct Case {
     }
     return *this;
   }
-  bool sees(int64_t i, int64_t j) const { return !causal || j <= i + offset; }
+  bool sees(int64_t i, int64_t j) const {
+    const int64_t distance = j - i - offset;
+    return !(causal && distance > 0) && (window == 0 || (-window < distance && distance < window));
+  }
   int64_t mask_index(int64_t i, int64_t j) const { return (broadcast_query ? 0 : i) * keys + j; }
   float scale() const { return 0.37f; }
   std::string text() const {
     return std::to_string(queries) + "x" + std::to_string(keys) + "x" + std::to_string(head_size) + "x" +
-           std::to_string(value_size) + (causal ? " causal " + std::to_string(offset) : "") + " mask " +
-           std::to_string(static_cast<int>(mask));
+           std::to_string(value_size) + (causal ? " causal " : " at ") + std::to_string(offset) + " window " +
+           std::to_string(window) + " mask " + std::to_string(static_cast<int>(mask));
   }
 };
 
@@ -77,6 +81,7 @@ Floats run(const KernelTable& table, const Case& c, int64_t begin, int64_t end) 
   args.scale = c.scale();
   args.is_causal = c.causal;
   args.causal_offset = c.offset + begin;
+  args.window = c.window;
   args.mask_query_stride = c.broadcast_query ? 0 : c.keys;
   args.mask_key_stride = 1;
   const int64_t first = c.mask_index(begin, 0);
@@ -208,11 +213,68 @@ TEST(attention_of_several_groups_of_queries_over_several_blocks_of_keys) {
   }
 }
 
+TEST(attention_within_a_window) {
+  for (const int64_t window : {1, 2, 5, 17, 64, 65, 700}) {
+    for (const int64_t queries : {1, 6, 13, 300}) {
+      for (const bool causal : {false, true}) {
+        Case c(queries, 2 * kAttentionBlock + 30, 12, 9);
+        c.window = window;
+        c.causal = causal;
+        for (const int64_t offset : {-20, 0, 250, 2000}) {
+          c.offset = offset;
+          check(c);
+        }
+      }
+    }
+  }
+  for (const Mask mask : {Mask::kKeep, Mask::kAdd}) {
+    Case c(70, 150, 24, 17);
+    c.window = 20;
+    c.gap = 5;
+    check(c.masked(mask, false));
+  }
+}
+
+TEST(a_window_gives_the_numbers_of_a_mask) {
+  // A hidden key adds a weight of zero: the chains are those of attention to all keys.
+  Case masked(400, 400, 16, 24);
+  masked.window = 50;
+  Case windowed = masked;
+  masked.masked(Mask::kKeep, false);
+  for (int64_t i = 0; i < 400 * 400; ++i) {
+    masked.keep[static_cast<std::size_t>(i)] = masked.sees(i / 400, i % 400);
+  }
+  masked.window = 0;
+  for_each_isa(
+      [&](const KernelTable& table) { CHECK_OK(difference(run(table, windowed), run(table, masked), table.isa)); });
+}
+
+TEST(what_is_outside_of_its_window_never_reaches_a_query) {
+  Case c(2 * kAttentionQueries, 3 * kAttentionBlock, 16, 24);
+  c.window = 40;
+  c.offset = kAttentionBlock - 70;
+  for (const int64_t query : {int64_t{0}, int64_t{69}, int64_t{100}, 2 * kAttentionQueries - 1}) {
+    Case poisoned = c;
+    for (int64_t j = 0; j < c.keys; ++j) {
+      if (c.sees(query, j)) continue;
+      std::fill_n(poisoned.key.begin() + j * 16, 16, kNan);
+      std::fill_n(poisoned.value.begin() + j * 24, 24, kInf);
+    }
+    for_each_isa([&](const KernelTable& table) {
+      const auto row_of = [&](const Floats& output) {
+        return Floats(output.begin() + query * 24, output.begin() + (query + 1) * 24);
+      };
+      CHECK_OK(difference(row_of(run(table, poisoned)), row_of(run(table, c)), table.isa));
+    });
+  }
+}
+
 TEST(the_result_of_a_query_does_not_depend_on_the_others) {
   Case c(23, 150, 32, 40);
   c.masked(Mask::kAdd, false);
-  for (const bool causal : {false, true}) {
-    c.causal = causal;
+  for (const int kind : {0, 1, 2, 3}) {
+    c.causal = kind % 2 == 1;
+    c.window = kind / 2 * 9;
     for_each_isa([&](const KernelTable& table) {
       const Floats together = run(table, c);
       for (int64_t begin = 0; begin < c.queries;) {
