@@ -10,6 +10,7 @@ namespace fastseq {
 
 enum class NormKind { kLayer, kRms };
 enum class Positions { kNone, kTable, kSinusoidal };
+enum class Pooling { kNone, kFirst, kMean };
 
 /// An encoder, a decoder, or a decoder that stands alone.
 struct TransformerStackConfig {
@@ -23,7 +24,9 @@ struct TransformerStackConfig {
   bool gated = false;  // feed-forward: activation(gate(x)) * in(x) in place of activation(in(x))
   NormKind norm = NormKind::kLayer;
   float norm_eps = 1e-5f;
+  bool norm_bias = true;        // of layer norms
   bool norm_first = true;       // x + part(norm(x)), else norm(x + part(x))
+  bool first_norm = true;       // whether layer 0 has a norm at its self-attention
   bool final_norm = true;       // after the last layer
   bool embedding_norm = false;  // after the sum of the embeddings
   float embedding_scale = 1.0f;
@@ -33,6 +36,8 @@ struct TransformerStackConfig {
   int64_t token_types = 0;         // 0 for none
   int64_t relative_positions = 0;  // M: a bias of the scores for distances of -M to M, beyond them as at the ends
   bool relative_layers = false;    // whether each layer has its own
+  std::vector<float> rotary;       // base of the rotary positions of each layer, or empty for none
+  std::vector<int64_t> windows;    // of each layer: a token sees those at distances below this, 0 all; empty: all
   float attention_scale = 1.0f;
   bool cross_attention = false;
   bool ssru = false;  // decoders: in place of self-attention a recurrent unit, c' = f c + (1 - f) W x, max(c', 0)
@@ -61,12 +66,13 @@ struct TransformerDecoderConfig {
   OutputConfig output;
 };
 
-/// An encoder, and on it [dense, activation and] a layer of `labels` outputs, for all tokens or the first.
+/// An encoder, and on it [dense, activation, [norm] and] a layer of `labels` outputs, for all tokens, the first or
+/// their mean.
 struct TransformerEncoderConfig {
   TransformerStackConfig encoder;
   int64_t labels = 0;  // 0: no head
-  bool first_token = false;
-  bool head_dense = false;
+  Pooling pooling = Pooling::kNone;
+  bool head_dense = false, head_norm = false;
   Activation head_activation = Activation::kNone;
 };
 

@@ -56,22 +56,32 @@ TransformerEncoder::TransformerEncoder(const TransformerEncoderConfig& config, c
     : config_(config), encoder_(config.encoder, tensors, "encoder", own_embedding(tensors, "encoder", config.encoder)) {
   const int64_t hidden = config.encoder.hidden_size;
   if (config.head_dense) dense_ = tensors.linear("head.dense", hidden, hidden);
+  if (config.head_norm) norm_ = Norm(tensors, "head.norm", hidden, config.encoder);
   if (config.labels > 0) output_ = tensors.linear("head.output", config.labels, hidden);
 }
 
 void TransformerEncoder::logits(const Ragged& source, const int32_t* token_types, float* logits) const {
   const int64_t size = config_.encoder.hidden_size, tokens = source.tokens();
-  const int64_t rows = config_.first_token ? source.batch_size : tokens;
+  const int64_t rows = config_.pooling == Pooling::kNone ? tokens : source.batch_size;
   Buffer<float> hidden(tokens * size), inner(config_.head_dense ? rows * size : 0);
   encode(source, token_types, hidden.data());
   float* x = hidden.data();
-  for (int64_t b = 0; config_.first_token && b < source.batch_size; ++b) {  // to the front: b <= offsets[b]
-    std::memmove(x + b * size, x + source.offsets[b] * size, static_cast<std::size_t>(size) * sizeof(float));
+  for (int64_t b = 0; config_.pooling != Pooling::kNone && b < source.batch_size;
+       ++b) {  // to the front: b <= offsets[b]
+    float* pooled = x + b * size;
+    std::memmove(pooled, x + source.offsets[b] * size, static_cast<std::size_t>(size) * sizeof(float));
+    if (config_.pooling == Pooling::kFirst) continue;
+    const auto count = static_cast<float>(source.length(b));
+    for (int64_t t = 1; t < source.length(b); ++t) {
+      kernels().add(pooled, x + (source.offsets[b] + t) * size, size, pooled);
+    }
+    for (int64_t i = 0; i < size; ++i) pooled[i] /= count;
   }
   if (config_.head_dense) {
     dense_.forward(x, rows, inner.data(), config_.head_activation);
     x = inner.data();
   }
+  if (config_.head_norm) norm_.forward(x, rows, x);
   output_.forward(x, rows, logits);
 }
 

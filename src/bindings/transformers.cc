@@ -1,4 +1,7 @@
 // Transformers of every kind, from their descriptions.
+#include <algorithm>
+#include <limits>
+
 #include "generation.h"
 #include "model_arguments.h"
 #include "models/transformer_seq2seq.h"
@@ -22,6 +25,15 @@ int64_t not_negative(const py::dict& config, const char* key) {
   return value;
 }
 
+/// One value of at least `least` for each layer, or none.
+template <typename T>
+void require_layer_values(const std::vector<T>& values, const std::vector<int64_t>& layers, const char* name, T least) {
+  const bool fits = std::all_of(values.begin(), values.end(), [&](T value) { return value >= least; });
+  if (!fits || (!values.empty() && values.size() != layers.size())) {
+    throw std::invalid_argument(std::string("config: ") + name + " must have a number for each layer, or none");
+  }
+}
+
 TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   const auto fields = read<py::dict>(config, part);
   TransformerStackConfig c;
@@ -40,7 +52,9 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   c.gated = read<bool>(fields, "gated");
   c.norm = choice<NormKind>(fields, "norm", {{"layer", NormKind::kLayer}, {"rms", NormKind::kRms}});
   c.norm_eps = read<float>(fields, "norm_eps");
+  c.norm_bias = read<bool>(fields, "norm_bias");
   c.norm_first = read<bool>(fields, "norm_first");
+  c.first_norm = read<bool>(fields, "first_norm");
   c.final_norm = read<bool>(fields, "final_norm");
   c.embedding_norm = read<bool>(fields, "embedding_norm");
   c.embedding_scale = read<float>(fields, "embedding_scale");
@@ -52,11 +66,25 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   c.token_types = not_negative(fields, "token_types");
   c.relative_positions = not_negative(fields, "relative_positions");
   c.relative_layers = read<bool>(fields, "relative_layers");
+  c.rotary = read<std::vector<float>>(fields, "rotary");
+  c.windows = read<std::vector<int64_t>>(fields, "windows");
   c.attention_scale = read<float>(fields, "attention_scale");
   c.cross_attention = read<bool>(fields, "cross_attention");
   c.ssru = read<bool>(fields, "ssru");
   if (c.ssru && !c.cross_attention) throw std::invalid_argument("config: only a decoder with an encoder may have SSRU");
+  if (!c.first_norm && !c.norm_first)
+    throw std::invalid_argument("config: only with norm_first may the first norm lack");
+  require_layer_values(c.rotary, c.layers, "rotary", std::numeric_limits<float>::min());
+  require_layer_values(c.windows, c.layers, "windows", int64_t{0});
+  if (!c.rotary.empty() && c.head_size % 2 != 0) throw std::invalid_argument("config: rotary needs an even head_size");
   return c;
+}
+
+/// What steps of a decoder do not have.
+void require_steps(const TransformerStackConfig& c) {
+  if (!c.rotary.empty() || !c.windows.empty()) {
+    throw std::invalid_argument("config: only an encoder may have rotary positions or windows");
+  }
 }
 
 OutputConfig output_config(const py::dict& config) {
@@ -72,6 +100,7 @@ TransformerSeq2SeqConfig seq2seq_config(const py::dict& config) {
   TransformerSeq2SeqConfig c;
   c.encoder = stack_config(config, "encoder");
   c.decoder = stack_config(config, "decoder");
+  require_steps(c.decoder);
   c.output = output_config(config);
   c.shared_embedding = read<bool>(config, "shared_embedding");
   c.memory_projection = read<bool>(config, "memory_projection");
@@ -89,6 +118,7 @@ TransformerSeq2SeqConfig seq2seq_config(const py::dict& config) {
 TransformerDecoderConfig decoder_config(const py::dict& config) {
   TransformerDecoderConfig c;
   c.decoder = stack_config(config, "decoder");
+  require_steps(c.decoder);
   c.output = output_config(config);
   if (c.decoder.cross_attention) throw std::invalid_argument("config: a decoder alone has nothing to attend to");
   return c;
@@ -98,8 +128,10 @@ TransformerEncoderConfig encoder_config(const py::dict& config) {
   TransformerEncoderConfig c;
   c.encoder = stack_config(config, "encoder");
   c.labels = not_negative(config, "num_labels");
-  c.first_token = read<bool>(config, "first_token");
+  c.pooling = choice<Pooling>(config, "pooling",
+                              {{"none", Pooling::kNone}, {"first", Pooling::kFirst}, {"mean", Pooling::kMean}});
   c.head_dense = read<bool>(config, "head_dense");
+  c.head_norm = read<bool>(config, "head_norm");
   c.head_activation = read_activation(config, "head_activation");
   if (c.encoder.cross_attention) throw std::invalid_argument("config: an encoder alone has nothing to attend to");
   return c;
@@ -161,14 +193,14 @@ FloatArray encode_tokens(const TransformerEncoder& model, const Int32Array& ids,
 FloatArray head_logits(const TransformerEncoder& model, const Int32Array& ids, const Int64Array& offsets,
                        const std::optional<Int32Array>& token_types) {
   const EncoderBatch batch(model, ids, offsets, token_types);
-  const bool first = model.config().first_token;
+  const bool pooled = model.config().pooling != Pooling::kNone;
   if (model.config().labels == 0) throw std::invalid_argument("the model has no head; it can only encode");
-  for (int64_t b = 0; first && b < batch.source.batch_size; ++b) {
+  for (int64_t b = 0; pooled && b < batch.source.batch_size; ++b) {
     if (batch.source.length(b) == 0) {
       throw std::invalid_argument("ids[" + std::to_string(b) + "] is empty; expected at least one token");
     }
   }
-  const py::ssize_t rows = first ? batch.source.batch_size : ids.size();
+  const py::ssize_t rows = pooled ? batch.source.batch_size : ids.size();
   FloatArray result({rows, static_cast<py::ssize_t>(model.config().labels)});
   float* to = result.mutable_data();
   py::gil_scoped_release release;

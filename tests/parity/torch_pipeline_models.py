@@ -56,6 +56,15 @@ def roberta(folder: Path, head: str, **changes: Any) -> Path:
     return save(folder, f"RobertaFor{head}" if head else "RobertaModel", config)
 
 
+def modernbert(folder: Path, head: str, **changes: Any) -> Path:
+    """ModernBERT with windows of 16 tokens."""
+    byte_bpe(folder, model_max_length=96)
+    size = load_tokenizer(folder).vocab_size
+    ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2}
+    config = transformers.ModernBertConfig(vocab_size=size, local_attention=16, **(ENCODER | ids | changes))
+    return save(folder, f"ModernBertFor{head}" if head else "ModernBertModel", config)
+
+
 def gpt2(folder: Path) -> Path:
     """GPT-2 with 96 positions."""
     byte_bpe(folder, "GPT2Tokenizer")
