@@ -262,6 +262,17 @@ def test_what_is_wrong_is_named(case: int, tmp_path: Path) -> None:
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("case", ["attention bias", "plain"])
+def test_nothing_to_read(case: str, tmp_path: Path) -> None:
+    make(case, "ForSequenceClassification", tmp_path)
+    for backend in BACKENDS:
+        model = fastseq.load_model(tmp_path, backend=backend)
+        assert model.encode([]) == model.logits([]) == []
+        assert [states.shape for states in model.encode([[], [5], []])] == [(0, 24), (1, 24), (0, 24)]
+        with pytest.raises(ValueError, match=r"ids\[1\] is empty; expected at least one token"):
+            model.logits([[5], []])
+
+
 def test_a_sequence_longer_than_the_positions(tmp_path: Path) -> None:
     make("plain", "Model", tmp_path)
     for backend in BACKENDS:

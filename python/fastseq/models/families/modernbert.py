@@ -36,7 +36,7 @@ def _read(fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
 
 
 def _stack(fields: Fields) -> StackConfig:
-    hidden, heads = fields.size("hidden_size", 768), fields.size("num_attention_heads", 12)
+    hidden, heads = fields.size("hidden_size"), fields.size("num_attention_heads", 12)
     head_size = fields.head_size(hidden, heads)
     if head_size % 2:
         fields.problem(f"{heads} heads of a hidden size of {hidden} are {head_size} wide; expected an even width")
@@ -47,7 +47,7 @@ def _stack(fields: Fields) -> StackConfig:
     window = fields.size("local_attention", 128) // 2 + 1  # distances up to half of it
     bias = fields.flag("mlp_bias", False)
     return StackConfig(
-        vocab_size=fields.size("vocab_size", 50368),
+        vocab_size=fields.size("vocab_size"),
         hidden_size=hidden,
         layers=layers,
         num_heads=heads,
