@@ -25,10 +25,15 @@ void turn_row(const float* cosines, const float* sines, int64_t heads, int64_t h
 }  // namespace
 
 std::shared_ptr<const Buffer<float>> Rotary::table(int64_t count) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const int64_t row = 2 * half_, known = table_ == nullptr ? 0 : table_->size() / row;
-  if (known >= count) return table_;
-  const int64_t positions = std::max(count, 2 * known);
+  const int64_t row = 2 * half_;
+  std::shared_ptr<const Buffer<float>> known;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    known = table_;
+  }
+  if (known != nullptr && known->size() >= count * row) return known;
+  // Nobody waits for it; of two who compute it at once, one keeps a table of its own.
+  const int64_t positions = std::max(count, known == nullptr ? 0 : 2 * known->size() / row);
   auto larger = std::make_shared<Buffer<float>>(positions * row);
   for (int64_t i = 0; i < half_; ++i) {
     const float exponent = static_cast<float>(2 * i) / static_cast<float>(2 * half_);
@@ -40,7 +45,9 @@ std::shared_ptr<const Buffer<float>> Rotary::table(int64_t count) const {
       (*larger)[t * row + half_ + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
     }
   }
-  return table_ = larger;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (table_ == known) table_ = larger;
+  return larger;
 }
 
 void Rotary::turn(const int64_t* positions, int64_t rows, int64_t heads, int64_t stride, float* x) const {

@@ -73,7 +73,7 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   c.ssru = read<bool>(fields, "ssru");
   if (c.ssru && !c.cross_attention) throw std::invalid_argument("config: only a decoder with an encoder may have SSRU");
   if (!c.first_norm && !c.norm_first)
-    throw std::invalid_argument("config: only with norm_first may the first norm lack");
+    throw std::invalid_argument("config: without first_norm, norm_first must be true");
   require_layer_values(c.rotary, c.layers, "rotary", std::numeric_limits<float>::min());
   require_layer_values(c.windows, c.layers, "windows", int64_t{0});
   if (!c.rotary.empty() && c.head_size % 2 != 0) throw std::invalid_argument("config: rotary needs an even head_size");
