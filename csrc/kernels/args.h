@@ -113,6 +113,7 @@ struct AttentionArgs {
   float scale = 1.0f;
   bool is_causal = false;         // query i sees keys 0..i + causal_offset
   int64_t causal_offset = 0;      // 0: aligned top-left, as PyTorch does
+  int64_t window = 0;             // query i sees keys less than this from i + causal_offset, only; 0: no limit
   const uint8_t* mask = nullptr;  // boolean mask, true = attend; at most one of mask and add
   const float* add = nullptr;     // added to the scaled scores
   int64_t mask_query_stride = 0;  // of mask or add, in elements; 0 broadcasts

@@ -3,8 +3,9 @@
 // For each tile of queries a running maximum m and sum l per query (online softmax: Milakov and Gimelshein, 2018;
 // Dao et al., 2022), so that no matrix of queries times keys is ever stored:
 //   m' = max(m, max_k s_k), p_k = e^(s_k - m'), l' = l e^(m - m') + sum_k p_k, o' = o e^(m - m') + sum_k p_k v_k
-// Blocks start at fixed keys, and a key that causality hides is not touched, so a query's result depends neither
-// on the other queries nor on what comes after it. Several tiles of queries pass over a block, whose keys and values
+// Blocks start at fixed keys, and a key that causality or a window hides is not touched, so a query's result depends
+// neither on the other queries nor on what it does not see. With a window only the panels of keys that a tile of
+// queries sees are computed. Several tiles of queries pass over a block, whose keys and values
 // then come from the second-level cache however many keys there are.
 #include "kernels/attention_scores.h"
 #include "kernels/register.h"
@@ -104,21 +105,30 @@ template <int R>
 void attend_block(const Head& head, int64_t row, int64_t first, Row* rows, float* output) {
   const AttentionArgs& args = head.args;
   const int64_t end = visible_keys(args, row + R - 1);
-  if (first >= end) return;
+  const int64_t begin = within_block(first_visible(args, row), first) / kScoreUnit * kScoreUnit;
+  if (first >= end || begin == kBlock) return;
   alignas(64) float scores[R][kBlock];
   float factor[R];
   const int64_t padded = padded_count(end - first);
   float* keys = head.keys + (head.pack_blocks ? 0 : first * args.head_size);
-  block_scores<R>(args, keys, head.pack_blocks, row, first, padded, scores);
-  for (int r = 0; r < R; ++r) factor[r] = absorb(rows[r], scores[r], padded);
-  // Together up to the last key that all rows see; where causality cuts, each goes on alone.
-  const int64_t common = within_block(visible_keys(args, row), first);
-  accumulate_row<R>(head, first, scores[0], factor, 0, common, output);
+  block_scores<R>(args, keys, head.pack_blocks, row, first, begin, padded, scores);
+  for (int r = 0; r < R; ++r) factor[r] = absorb(rows[r], scores[r] + begin, padded - begin);
+  // Together over the keys that all rows see; where causality or a window cuts, each begins and goes on alone.
+  const auto last_of = [&](int r) { return within_block(visible_keys(args, row + r), first); };
+  const int64_t common = within_block(first_visible(args, row + R - 1), first);
+  const int64_t common_end = last_of(0) < common ? common : last_of(0);
+  for (int r = 0; common > 0 && r + 1 < R; ++r) {
+    const int64_t own = within_block(first_visible(args, row + r), first);
+    const int64_t own_end = last_of(r) < common ? last_of(r) : common;
+    if (own >= own_end) continue;
+    accumulate_row<1>(head, first, scores[r], factor + r, own, own_end, output + r * head.value_width);
+    factor[r] = 1.0f;
+  }
+  accumulate_row<R>(head, first, scores[0], factor, common, common_end, output);
   for (int r = 1; r < R; ++r) {
-    const int64_t own = within_block(visible_keys(args, row + r), first);
     const float one = 1.0f;
-    if (own > common) {
-      accumulate_row<1>(head, first, scores[r], &one, common, own, output + r * head.value_width);
+    if (last_of(r) > common_end) {
+      accumulate_row<1>(head, first, scores[r], &one, common_end, last_of(r), output + r * head.value_width);
     }
   }
 }
@@ -143,7 +153,7 @@ void attend_tiles(const Head& head, int64_t tile, int64_t tile_end, int64_t tile
   for (int64_t r = 0; r < count; ++r) rows[r] = {-kInfinity, broadcast16(0.0f)};
   std::memset(head.output, 0, static_cast<std::size_t>(count * head.value_width) * sizeof(float));
   const int64_t end = visible_keys(args, begin + count - 1);
-  for (int64_t first = 0; first < end; first += kBlock) {
+  for (int64_t first = first_visible(args, begin) / kBlock * kBlock; first < end; first += kBlock) {
     for (int64_t t = tile; t < tile_end; ++t) {
       const int64_t row = first_row(t), in_group = row - begin;
       attend_rows<kTileRows>(head, first_row(t + 1) - row, row, first, rows + in_group,

@@ -18,18 +18,25 @@ constexpr int kKeyVectors = 2;
 constexpr int64_t kKeyPanel = kKeyVectors * kLanes;  // divides kBlock
 constexpr int kTileRows = max_rows<kKeyVectors>();
 
-/// How many keys, from the first, query `row` may see.
+/// The end of the keys that query `row` may see.
 inline int64_t visible_keys(const AttentionArgs& args, int64_t row) {
-  const int64_t last = row + args.causal_offset + 1;
-  if (!args.is_causal || last >= args.keys) return args.keys;
+  const int64_t last = row + args.causal_offset + (args.is_causal ? 1 : args.window);
+  if ((!args.is_causal && args.window == 0) || last >= args.keys) return args.keys;
   return last < 0 ? 0 : last;
 }
 
-/// `count` keys of a block, at most all, rounded up to what scores are computed for: whole panels and whole groups
-/// of virtual lanes.
+/// The first key that query `row` may see.
+inline int64_t first_visible(const AttentionArgs& args, int64_t row) {
+  const int64_t first = row + args.causal_offset - args.window + 1;
+  return args.window == 0 || first < 0 ? 0 : first;
+}
+
+/// Whole panels and whole groups of virtual lanes: what scores are computed for.
+constexpr int64_t kScoreUnit = kKeyPanel > kVirtualLanes ? kKeyPanel : kVirtualLanes;
+
+/// `count` keys of a block, at most all, rounded up to whole units.
 inline int64_t padded_count(int64_t count) {
-  constexpr int64_t kUnit = kKeyPanel > kVirtualLanes ? kKeyPanel : kVirtualLanes;
-  return count < kBlock ? (count + kUnit - 1) / kUnit * kUnit : kBlock;
+  return count < kBlock ? (count + kScoreUnit - 1) / kScoreUnit * kScoreUnit : kBlock;
 }
 
 /// `padded` keys from (keys, head_size) to panels with the lanes along keys, zero beyond the last.
@@ -75,13 +82,14 @@ void panel_scores(const AttentionArgs& args, const float* keys, int64_t row, flo
   }
 }
 
-/// scores (R, padded) of a block, masked; -inf beyond the last visible key. `keys` is the packed block, or with
-/// `pack` the place for the panels of the moment: a single tile of queries takes them from the first-level cache.
+/// scores (R, padded) of a block from its key `begin` on, masked; -inf where a key is not visible. `keys` is the packed
+/// block, or with `pack` the place for the panels of the moment: a single tile of queries takes them from the
+/// first-level cache.
 template <int R>
-void block_scores(const AttentionArgs& args, float* keys, bool pack, int64_t row, int64_t first_key, int64_t padded,
-                  float (*scores)[kBlock]) {
+void block_scores(const AttentionArgs& args, float* keys, bool pack, int64_t row, int64_t first_key, int64_t begin,
+                  int64_t padded, float (*scores)[kBlock]) {
   constexpr int kTogether = R == 1 ? 4 : 1;  // panels: enough chains of fma to hide their latency
-  for (int64_t key = 0; key < padded;) {
+  for (int64_t key = begin; key < padded;) {
     const int64_t left = padded - key, width = left < kTogether * kKeyPanel ? kKeyPanel : kTogether * kKeyPanel;
     if (pack) pack_keys(args, first_key + key, width, keys);
     const float* panels = pack ? keys : keys + key * args.head_size;
@@ -97,15 +105,16 @@ void block_scores(const AttentionArgs& args, float* keys, bool pack, int64_t row
     const int64_t mask_row = (row + r) * args.mask_query_stride + first_key * args.mask_key_stride;
     if (args.mask != nullptr) {
       const uint8_t* mask = args.mask + mask_row;
-      for (int64_t k = 0; k < count; ++k) {
+      for (int64_t k = begin; k < count; ++k) {
         if (mask[k * args.mask_key_stride] == 0) scores[r][k] = -kInfinity;
       }
     } else if (args.add != nullptr) {
       const float* add = args.add + mask_row;
-      for (int64_t k = 0; k < count; ++k) scores[r][k] += add[k * args.mask_key_stride];
+      for (int64_t k = begin; k < count; ++k) scores[r][k] += add[k * args.mask_key_stride];
     }
-    const int64_t visible = visible_keys(args, row + r) - first_key;
-    for (int64_t k = visible < 0 ? 0 : visible; k < padded; ++k) scores[r][k] = -kInfinity;
+    const int64_t hidden = first_visible(args, row + r) - first_key, visible = visible_keys(args, row + r) - first_key;
+    for (int64_t k = begin; k < hidden && k < padded; ++k) scores[r][k] = -kInfinity;
+    for (int64_t k = visible < begin ? begin : visible; k < padded; ++k) scores[r][k] = -kInfinity;
   }
 }
 

@@ -10,6 +10,7 @@ namespace fastseq {
 
 enum class NormKind { kLayer, kRms };
 enum class Positions { kNone, kTable, kSinusoidal };
+enum class Pooling { kNone, kFirst, kMean };
 
 /// An encoder, a decoder, or a decoder that stands alone.
 struct TransformerStackConfig {
@@ -23,7 +24,9 @@ struct TransformerStackConfig {
   bool gated = false;  // feed-forward: activation(gate(x)) * in(x) in place of activation(in(x))
   NormKind norm = NormKind::kLayer;
   float norm_eps = 1e-5f;
+  bool norm_bias = true;        // of layer norms
   bool norm_first = true;       // x + part(norm(x)), else norm(x + part(x))
+  bool first_norm = true;       // whether layer 0 has a norm at its self-attention
   bool final_norm = true;       // after the last layer
   bool embedding_norm = false;  // after the sum of the embeddings
   float embedding_scale = 1.0f;
@@ -37,6 +40,8 @@ struct TransformerStackConfig {
   // queries with such keys, and of keys with such queries.
   std::vector<int64_t> relative_rows;
   bool relative_keys = false, relative_queries = false;
+  std::vector<float> rotary;     // base of the rotary positions of each layer, or empty for none
+  std::vector<int64_t> windows;  // of each layer: a token sees those at distances below this, 0 all; empty: all
   float attention_scale = 1.0f;
   bool cross_attention = false;
   int64_t convolution = 0;  // tokens that a convolution beside the first layer sees; 0 for none
@@ -68,12 +73,13 @@ struct TransformerDecoderConfig {
   OutputConfig output;
 };
 
-/// An encoder, and on it [dense, activation and] a layer of `labels` outputs, for all tokens or the first.
+/// An encoder, and on it [dense, activation, [norm] and] a layer of `labels` outputs, for all tokens, the first or
+/// their mean.
 struct TransformerEncoderConfig {
   TransformerStackConfig encoder;
   int64_t labels = 0;  // 0: no head
-  bool first_token = false;
-  bool head_dense = false;
+  Pooling pooling = Pooling::kNone;
+  bool head_dense = false, head_norm = false;
   Activation head_activation = Activation::kNone;
 };
 

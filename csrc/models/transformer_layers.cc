@@ -28,7 +28,7 @@ void add_sinusoid(int64_t position, int64_t size, float* output) {
 
 Norm::Norm(const TensorMap& tensors, const std::string& name, int64_t size, const TransformerStackConfig& config)
     : weight(tensors.copy(name + ".weight", {size})), kind(config.norm), eps(config.norm_eps) {
-  if (kind == NormKind::kLayer) bias = tensors.copy(name + ".bias", {size});
+  if (kind == NormKind::kLayer && config.norm_bias) bias = tensors.copy(name + ".bias", {size});
 }
 
 void Norm::forward(const float* input, int64_t rows, float* output) const {
@@ -111,10 +111,10 @@ void FeedForward::forward(const float* input, int64_t rows, float* scratch, floa
   out.forward(scratch, rows, output);
 }
 
-TransformerLayer::TransformerLayer(const TensorMap& tensors, const std::string& name,
+TransformerLayer::TransformerLayer(const TensorMap& tensors, const std::string& name, bool first,
                                    const TransformerStackConfig& config)
     : feed_forward(tensors, name, config),
-      self_norm(tensors, name + ".norm1", config.hidden_size, config),
+      self_norm(first && !config.first_norm ? Norm() : Norm(tensors, name + ".norm1", config.hidden_size, config)),
       feed_forward_norm(tensors, name + (config.cross_attention ? ".norm3" : ".norm2"), config.hidden_size, config) {
   if (config.ssru) {
     ssru.emplace(tensors, name + ".ssru", config);

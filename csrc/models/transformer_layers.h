@@ -11,14 +11,14 @@
 
 namespace fastseq {
 
-/// Layer norm or RMS norm. Named tensors: `name`.weight and, for layer norm, `name`.bias, (size).
+/// Layer norm or RMS norm. Named tensors: `name`.weight and, for layer norm with bias, `name`.bias, (size).
 struct Norm {
   Norm() = default;
   Norm(const TensorMap& tensors, const std::string& name, int64_t size, const TransformerStackConfig& config);
   /// output (rows, size); it may be the input.
   void forward(const float* input, int64_t rows, float* output) const;
 
-  Buffer<float> weight, bias;
+  Buffer<float> weight, bias;  // no weight: nothing is done
   NormKind kind = NormKind::kLayer;
   float eps = 0;
 };
@@ -61,7 +61,7 @@ struct FeedForward {
 };
 
 struct TransformerLayer {
-  TransformerLayer(const TensorMap& tensors, const std::string& name, const TransformerStackConfig& config);
+  TransformerLayer(const TensorMap& tensors, const std::string& name, bool first, const TransformerStackConfig& config);
   std::optional<SelfAttentionWeights> self_attention;
   std::optional<SsruWeights> ssru;  // one of the two
   std::optional<CrossAttentionWeights> cross_attention;

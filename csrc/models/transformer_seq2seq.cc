@@ -13,6 +13,14 @@ std::shared_ptr<const Embedding> decoder_embedding(const TensorMap& tensors, con
                             : own_embedding(tensors, "decoder", config);
 }
 
+/// output (size): the first or the mean of x (count, size), at or behind it.
+void pool(Pooling pooling, const float* x, int64_t count, int64_t size, float* output) {
+  std::memmove(output, x, static_cast<std::size_t>(size) * sizeof(float));
+  if (pooling == Pooling::kFirst) return;
+  for (int64_t t = 1; t < count; ++t) kernels().add(output, x + t * size, size, output);
+  for (int64_t i = 0; i < size; ++i) output[i] /= static_cast<float>(count);
+}
+
 }  // namespace
 
 // The output layer comes first: its weight is the largest by far, and while it is packed it is there twice.
@@ -56,22 +64,25 @@ TransformerEncoder::TransformerEncoder(const TransformerEncoderConfig& config, c
     : config_(config), encoder_(config.encoder, tensors, "encoder", own_embedding(tensors, "encoder", config.encoder)) {
   const int64_t hidden = config.encoder.hidden_size;
   if (config.head_dense) dense_ = tensors.linear("head.dense", hidden, hidden);
+  if (config.head_norm) norm_ = Norm(tensors, "head.norm", hidden, config.encoder);
   if (config.labels > 0) output_ = tensors.linear("head.output", config.labels, hidden);
 }
 
 void TransformerEncoder::logits(const Ragged& source, const int32_t* token_types, float* logits) const {
   const int64_t size = config_.encoder.hidden_size, tokens = source.tokens();
-  const int64_t rows = config_.first_token ? source.batch_size : tokens;
+  const bool pooled = config_.pooling != Pooling::kNone;
+  const int64_t rows = pooled ? source.batch_size : tokens;
   Buffer<float> hidden(tokens * size), inner(config_.head_dense ? rows * size : 0);
   encode(source, token_types, hidden.data());
   float* x = hidden.data();
-  for (int64_t b = 0; config_.first_token && b < source.batch_size; ++b) {  // to the front: b <= offsets[b]
-    std::memmove(x + b * size, x + source.offsets[b] * size, static_cast<std::size_t>(size) * sizeof(float));
+  for (int64_t b = 0; pooled && b < source.batch_size; ++b) {  // to the front: b <= offsets[b]
+    pool(config_.pooling, x + source.offsets[b] * size, source.length(b), size, x + b * size);
   }
   if (config_.head_dense) {
     dense_.forward(x, rows, inner.data(), config_.head_activation);
     x = inner.data();
   }
+  if (config_.head_norm) norm_.forward(x, rows, x);
   output_.forward(x, rows, logits);
 }
 

@@ -67,6 +67,7 @@ class TransformerEncoder : public RecordedModel {
   TransformerEncoderConfig config_;
   TransformerStack encoder_;
   Linear dense_, output_;
+  Norm norm_;  // behind the dense layer
 };
 
 }  // namespace fastseq

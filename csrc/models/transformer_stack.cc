@@ -29,6 +29,7 @@ struct TransformerStack::Scratch {
   Buffer<float> residual;         // (2, tokens, hidden)
   Buffer<float> biases;           // (heads, 2 * longest - 1), or empty
   DistanceRows rows;              // or empty
+  std::vector<int64_t> places;    // (tokens): the position of each in its sequence
   int64_t longest = 0;
 };
 
@@ -38,9 +39,10 @@ TransformerStack::TransformerStack(const TransformerStackConfig& config, const T
   const int64_t distinct =
       config.layers.empty() ? 0 : *std::max_element(config.layers.begin(), config.layers.end()) + 1;
   for (int64_t i = 0; i < distinct; ++i) {
-    layers_.emplace_back(tensors, part + ".layers." + std::to_string(i), config);
+    layers_.emplace_back(tensors, part + ".layers." + std::to_string(i), i == 0, config);
   }
   if (config.convolution > 0) convolution_.emplace(tensors, part + ".convolution", config);
+  for (const float base : config.rotary) rotary_.try_emplace(base, base, config.head_size);
   if (config.final_norm) norm_ = Norm(tensors, part + ".norm", config.hidden_size, config);
   if (config.relative_positions == 0) return;
   for (int64_t i = 0; i < (config.relative_layers ? distinct : 1); ++i) {
@@ -66,23 +68,30 @@ void TransformerStack::relative_biases(int64_t i, int64_t first, int64_t last, B
   }
 }
 
-void TransformerStack::self_attention(const SelfAttentionWeights& weights, const Ragged& source, bool causal,
-                                      float* key_value, const float* input, Scratch& scratch, float* output) const {
+void TransformerStack::self_attention(int64_t i, const Ragged& source, bool causal, float* key_value,
+                                      const float* input, Scratch& scratch, float* output) const {
+  const SelfAttentionWeights& weights = *layer(i).self_attention;
   const int64_t tokens = source.tokens(), heads = config_.num_heads, size = config_.head_size;
   const int64_t inner = config_.inner_size(), longest = scratch.longest;
-  const float* projected = scratch.query_key_value.data();
-  weights.query_key_value.forward(input, tokens, scratch.query_key_value.data());
-  for (int64_t i = 0; key_value != nullptr && i < tokens; ++i) {
-    std::memcpy(key_value + i * 2 * inner, projected + i * 3 * inner + inner,
+  const int64_t window = config_.windows.empty() ? 0 : config_.windows[static_cast<std::size_t>(i)];
+  float* projected = scratch.query_key_value.data();
+  weights.query_key_value.forward(input, tokens, projected);
+  if (!config_.rotary.empty()) {  // queries and keys lie next to each other
+    const Rotary& rotary = rotary_.at(config_.rotary[static_cast<std::size_t>(i)]);
+    rotary.turn(scratch.places.data(), tokens, 2 * heads, 3 * inner, projected);
+  }
+  for (int64_t t = 0; key_value != nullptr && t < tokens; ++t) {
+    std::memcpy(key_value + t * 2 * inner, projected + t * 3 * inner + inner,
                 static_cast<std::size_t>(2 * inner) * sizeof(float));
   }
-  const int64_t work = tokens / std::max<int64_t>(1, source.batch_size) * longest * 2 * size + 1;
+  const int64_t seen = window == 0 ? longest : std::min(longest, 2 * window);
+  const int64_t work = tokens / std::max<int64_t>(1, source.batch_size) * seen * 2 * size + 1;
   parallel_for(source.batch_size * heads, kMinimumShare / work + 1, [&](int64_t begin, int64_t end) {
     const bool relative = !weights.relative.empty();
     Buffer<float> memory(attention_scratch_size(longest, size, size) +
                          (relative ? weights.relative.scratch_size(longest) : 0));
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t b = i / heads, head = i % heads, first = source.offsets[b];
+    for (int64_t share = begin; share < end; ++share) {
+      const int64_t b = share / heads, head = share % heads, first = source.offsets[b];
       AttentionArgs args;
       args.queries = args.keys = source.length(b);
       args.head_size = args.value_size = size;
@@ -94,6 +103,7 @@ void TransformerStack::self_attention(const SelfAttentionWeights& weights, const
       args.output_stride = inner;
       args.scale = config_.attention_scale;
       args.is_causal = causal;
+      args.window = window;
       if (scratch.biases.size() > 0) {  // of query q and key k: at key - query, from the middle
         args.add = scratch.biases.data() + head * (2 * longest - 1) + longest - 1;
         args.mask_query_stride = -1;
@@ -120,12 +130,14 @@ void TransformerStack::run(const Ragged& source, const int32_t* token_types, boo
   scratch.query_key_value = Buffer<float>(tokens * 3 * config_.inner_size());
   scratch.context = Buffer<float>(tokens * config_.inner_size());
   scratch.residual = Buffer<float>(2 * tokens * config_.hidden_size);
-  int64_t b = 0;
+  for (int64_t b = 0; b < source.batch_size; ++b) {
+    for (int64_t t = 0; t < source.length(b); ++t) scratch.places.push_back(t);
+  }
   embedding_.forward(
       tokens,
       [&](int64_t i) {
-        while (i >= source.offsets[b + 1]) ++b;
-        return InputEmbedding::Token{source.ids[i], token_types != nullptr ? token_types[i] : 0, i - source.offsets[b]};
+        const int32_t type = token_types != nullptr ? token_types[i] : 0;
+        return InputEmbedding::Token{source.ids[i], type, scratch.places[static_cast<std::size_t>(i)]};
       },
       x);
   Buffer<float> convolved(convolution_ ? tokens * config_.hidden_size : 0);
@@ -134,8 +146,7 @@ void TransformerStack::run(const Ragged& source, const int32_t* token_types, boo
     const TransformerLayer& weights = layer(i);
     relative_biases(i, 1 - scratch.longest, scratch.longest - 1, scratch.biases);
     residual(weights.self_norm, tokens, x, scratch.residual.data(), [&](const float* input, float* output) {
-      self_attention(*weights.self_attention, source, causal, key_value_of ? key_value_of(i) : nullptr, input, scratch,
-                     output);
+      self_attention(i, source, causal, key_value_of ? key_value_of(i) : nullptr, input, scratch, output);
     });
     scratch.inner.reserve_discard(weights.feed_forward.scratch_size(tokens));
     residual(weights.feed_forward_norm, tokens, x, scratch.residual.data(), [&](const float* input, float* output) {

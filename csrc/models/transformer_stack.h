@@ -3,11 +3,13 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "layers/rotary.h"
 #include "models/seq2seq.h"
 #include "models/token_convolution.h"
 #include "models/transformer_layers.h"
@@ -36,7 +38,8 @@ class TransformerStack {
   /// The same where a token sees itself and those before it; keeps the keys and values if `key_value_of` is given.
   void read_prompts(const Ragged& prompts, const KeyValueOf& key_value_of, float* output) const;
 
-  /// x := x + block(norm(x)), or norm(x + block(x)); `block(input, output)`, scratch (rows, hidden) two times.
+  /// x := x + block(norm(x)), or norm(x + block(x)); `block(input, output)`, scratch (rows, hidden) two times. A norm
+  /// without weight is none.
   template <typename Block>
   void residual(const Norm& norm, int64_t rows, float* x, float* scratch, const Block& block) const;
 
@@ -52,8 +55,8 @@ class TransformerStack {
   struct Scratch;
   void run(const Ragged& source, const int32_t* token_types, bool causal, const KeyValueOf& key_value_of,
            float* x) const;
-  void self_attention(const SelfAttentionWeights& weights, const Ragged& source, bool causal, float* key_value,
-                      const float* input, Scratch& scratch, float* output) const;
+  void self_attention(int64_t i, const Ragged& source, bool causal, float* key_value, const float* input,
+                      Scratch& scratch, float* output) const;
 
   TransformerStackConfig config_;
   InputEmbedding embedding_;
@@ -62,6 +65,7 @@ class TransformerStack {
   Norm norm_;
   // For all layers, or for each: (heads, 2 * relative_positions + 1), by key - query, from -M to M.
   std::vector<Buffer<float>> relative_;
+  std::map<float, Rotary> rotary_;  // by their base
 };
 
 template <typename Block>
@@ -69,8 +73,9 @@ void TransformerStack::residual(const Norm& norm, int64_t rows, float* x, float*
   const int64_t size = config_.hidden_size;
   float *normed = scratch, *result = scratch + rows * size;
   if (config_.norm_first) {
-    norm.forward(x, rows, normed);
-    block(static_cast<const float*>(normed), result);
+    const bool has_norm = norm.weight.size() > 0;
+    if (has_norm) norm.forward(x, rows, normed);
+    block(static_cast<const float*>(has_norm ? normed : x), result);
     add_rows(x, result, rows, size, x);
   } else {
     block(static_cast<const float*>(x), result);

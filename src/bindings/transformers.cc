@@ -1,5 +1,6 @@
 // Transformers of every kind, from their descriptions.
 #include <algorithm>
+#include <limits>
 
 #include "generation.h"
 #include "model_arguments.h"
@@ -37,6 +38,15 @@ void require_relative(const TransformerStackConfig& c) {
   }
 }
 
+/// One value of at least `least` for each layer, or none.
+template <typename T>
+void require_layer_values(const std::vector<T>& values, const std::vector<int64_t>& layers, const char* name, T least) {
+  const bool fits = std::all_of(values.begin(), values.end(), [&](T value) { return value >= least; });
+  if (!fits || (!values.empty() && values.size() != layers.size())) {
+    throw std::invalid_argument(std::string("config: ") + name + " must have a number for each layer, or none");
+  }
+}
+
 TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   const auto fields = read<py::dict>(config, part);
   TransformerStackConfig c;
@@ -55,7 +65,9 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   c.gated = read<bool>(fields, "gated");
   c.norm = choice<NormKind>(fields, "norm", {{"layer", NormKind::kLayer}, {"rms", NormKind::kRms}});
   c.norm_eps = read<float>(fields, "norm_eps");
+  c.norm_bias = read<bool>(fields, "norm_bias");
   c.norm_first = read<bool>(fields, "norm_first");
+  c.first_norm = read<bool>(fields, "first_norm");
   c.final_norm = read<bool>(fields, "final_norm");
   c.embedding_norm = read<bool>(fields, "embedding_norm");
   c.embedding_scale = read<float>(fields, "embedding_scale");
@@ -73,6 +85,8 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   require_relative(c);
   c.convolution = not_negative(fields, "convolution");
   c.convolution_activation = read_activation(fields, "convolution_activation");
+  c.rotary = read<std::vector<float>>(fields, "rotary");
+  c.windows = read<std::vector<int64_t>>(fields, "windows");
   c.attention_scale = read<float>(fields, "attention_scale");
   c.cross_attention = read<bool>(fields, "cross_attention");
   c.ssru = read<bool>(fields, "ssru");
@@ -80,7 +94,19 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   if (part == std::string("decoder") && (c.relative_vectors() > 0 || c.convolution > 0)) {
     throw std::invalid_argument("config: only an encoder may have vectors of distances or a convolution");
   }
+  if (!c.first_norm && !c.norm_first)
+    throw std::invalid_argument("config: without first_norm, norm_first must be true");
+  require_layer_values(c.rotary, c.layers, "rotary", std::numeric_limits<float>::min());
+  require_layer_values(c.windows, c.layers, "windows", int64_t{0});
+  if (!c.rotary.empty() && c.head_size % 2 != 0) throw std::invalid_argument("config: rotary needs an even head_size");
   return c;
+}
+
+/// What steps of a decoder do not have.
+void require_steps(const TransformerStackConfig& c) {
+  if (!c.rotary.empty() || !c.windows.empty()) {
+    throw std::invalid_argument("config: only an encoder may have rotary positions or windows");
+  }
 }
 
 OutputConfig output_config(const py::dict& config) {
@@ -96,6 +122,7 @@ TransformerSeq2SeqConfig seq2seq_config(const py::dict& config) {
   TransformerSeq2SeqConfig c;
   c.encoder = stack_config(config, "encoder");
   c.decoder = stack_config(config, "decoder");
+  require_steps(c.decoder);
   c.output = output_config(config);
   c.shared_embedding = read<bool>(config, "shared_embedding");
   c.memory_projection = read<bool>(config, "memory_projection");
@@ -113,6 +140,7 @@ TransformerSeq2SeqConfig seq2seq_config(const py::dict& config) {
 TransformerDecoderConfig decoder_config(const py::dict& config) {
   TransformerDecoderConfig c;
   c.decoder = stack_config(config, "decoder");
+  require_steps(c.decoder);
   c.output = output_config(config);
   if (c.decoder.cross_attention) throw std::invalid_argument("config: a decoder alone has nothing to attend to");
   return c;
@@ -122,8 +150,10 @@ TransformerEncoderConfig encoder_config(const py::dict& config) {
   TransformerEncoderConfig c;
   c.encoder = stack_config(config, "encoder");
   c.labels = not_negative(config, "num_labels");
-  c.first_token = read<bool>(config, "first_token");
+  c.pooling = choice<Pooling>(config, "pooling",
+                              {{"none", Pooling::kNone}, {"first", Pooling::kFirst}, {"mean", Pooling::kMean}});
   c.head_dense = read<bool>(config, "head_dense");
+  c.head_norm = read<bool>(config, "head_norm");
   c.head_activation = read_activation(config, "head_activation");
   if (c.encoder.cross_attention) throw std::invalid_argument("config: an encoder alone has nothing to attend to");
   return c;
@@ -185,14 +215,14 @@ FloatArray encode_tokens(const TransformerEncoder& model, const Int32Array& ids,
 FloatArray head_logits(const TransformerEncoder& model, const Int32Array& ids, const Int64Array& offsets,
                        const std::optional<Int32Array>& token_types) {
   const EncoderBatch batch(model, ids, offsets, token_types);
-  const bool first = model.config().first_token;
+  const bool pooled = model.config().pooling != Pooling::kNone;
   if (model.config().labels == 0) throw std::invalid_argument("the model has no head; it can only encode");
-  for (int64_t b = 0; first && b < batch.source.batch_size; ++b) {
+  for (int64_t b = 0; pooled && b < batch.source.batch_size; ++b) {
     if (batch.source.length(b) == 0) {
       throw std::invalid_argument("ids[" + std::to_string(b) + "] is empty; expected at least one token");
     }
   }
-  const py::ssize_t rows = first ? batch.source.batch_size : ids.size();
+  const py::ssize_t rows = pooled ? batch.source.batch_size : ids.size();
   FloatArray result({rows, static_cast<py::ssize_t>(model.config().labels)});
   float* to = result.mutable_data();
   py::gil_scoped_release release;

@@ -58,7 +58,7 @@ def close(ours: Any, expected: Any) -> None:
         assert ours == expected
 
 
-@pytest.mark.parametrize("build", [models.bert, models.roberta, models.deberta])
+@pytest.mark.parametrize("build", [models.bert, models.roberta, models.deberta, models.modernbert])
 def test_text_classification(build: Any, folder: Any) -> None:
     path = folder(build, "SequenceClassification")
     ours, hf = fastseq.pipeline("sentiment-analysis", path), theirs("text-classification", path)
@@ -74,7 +74,7 @@ def test_the_kind_of_problem_chooses_the_function(problem: str, folder: Any) -> 
     close(fastseq.pipeline("text-classification", path)(SHORT), theirs("text-classification", path)(SHORT))
 
 
-@pytest.mark.parametrize("build", [models.bert, models.roberta, models.deberta])
+@pytest.mark.parametrize("build", [models.bert, models.roberta, models.deberta, models.modernbert])
 @pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])
 @pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
 def test_token_classification(build: Any, strategy: str, folder: Any) -> None:
@@ -97,7 +97,7 @@ def test_entities_of_a_long_text(folder: Any) -> None:
     close(cut, hf(LONG))  # which cuts it off without a word
 
 
-@pytest.mark.parametrize("build", [models.bert, models.deberta])
+@pytest.mark.parametrize("build", [models.bert, models.deberta, models.modernbert])
 def test_feature_extraction(build: Any, folder: Any) -> None:
     path = folder(build, "")
     ours, hf = fastseq.pipeline("feature-extraction", path), theirs("feature-extraction", path)
@@ -105,6 +105,19 @@ def test_feature_extraction(build: Any, folder: Any) -> None:
     close(ours(SHORT), hf(SHORT))
     tensors = ours(SHORT, return_tensors=True)
     assert [t.shape for t in tensors] == [tuple(t.shape) for t in hf(SHORT, return_tensors=True)]
+
+
+def test_sentence_vectors_and_a_search_among_them(folder: Any) -> None:
+    path = folder(models.modernbert, "")
+    encoder = fastseq.SentenceEncoder(path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    model = transformers.AutoModel.from_pretrained(path).eval()
+    with torch.no_grad():
+        means = [model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(dim=0) for text in SHORT]
+    np.testing.assert_allclose(encoder.encode(SHORT), torch.stack(means), atol=1e-4)
+    index = fastseq.SemanticIndex(encoder)
+    index.add(SHORT)
+    assert [index.search(text, top_k=1)[0]["corpus_id"] for text in SHORT] == [0, 1, 2]
 
 
 def answers(path: Path, question: str, context: str, size: int, stride: int, longest: int) -> list[dict[str, Any]]:
@@ -143,7 +156,7 @@ def answers(path: Path, question: str, context: str, size: int, stride: int, lon
     return sorted(found.values(), key=lambda answer: -answer["score"])
 
 
-@pytest.mark.parametrize("build", [models.bert, models.roberta, models.deberta])
+@pytest.mark.parametrize("build", [models.bert, models.roberta, models.deberta, models.modernbert])
 @pytest.mark.parametrize(("size", "stride"), [(90, 20), (40, 10), (60, 0)])
 def test_question_answering(build: Any, size: int, stride: int, folder: Any) -> None:
     path = folder(build, "QuestionAnswering")

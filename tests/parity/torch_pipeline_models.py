@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,19 @@ def deberta(folder: Path, head: str, **changes: Any) -> Path:
         pos_att_type="p2c|c2p", position_biased_input=False, **(ENCODER | labels | changes),
     )  # fmt: skip
     return save(folder, f"DebertaV2For{head}" if head else "DebertaV2Model", config)
+
+
+def modernbert(folder: Path, head: str, **changes: Any) -> Path:
+    """ModernBERT with windows of 16 tokens; its tokenizer is of no class in particular."""
+    tokenizer = transformers.RobertaTokenizer.from_pretrained(byte_bpe(folder, model_max_length=96))
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    kind = {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": ["input_ids", "attention_mask"]}
+    path.write_text(json.dumps(json.loads(path.read_text()) | kind))
+    size = load_tokenizer(folder).vocab_size
+    ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2}
+    config = transformers.ModernBertConfig(vocab_size=size, local_attention=16, **(ENCODER | ids | changes))
+    return save(folder, f"ModernBertFor{head}" if head else "ModernBertModel", config)
 
 
 def gpt2(folder: Path) -> Path:

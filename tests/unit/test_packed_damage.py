@@ -104,7 +104,21 @@ def test_what_does_not_agree_is_an_error_that_names_it(name: str, tmp_path: Path
         fastseq.load_model(tmp_path)
 
 
-@pytest.mark.parametrize("place", [("encoder", "layers", [5]), ("encoder", "num_heads", 0), ("encoder", "norm", 3)])
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("encoder", "layers", [5]),
+        ("encoder", "num_heads", 0),
+        ("encoder", "norm", 3),
+        ("encoder", "windows", [3]),
+        ("encoder", "windows", [3, -1]),
+        ("encoder", "rotary", [7.0]),
+        ("encoder", "rotary", [7.0, 0.0]),
+        ("encoder", "rotary", [7.0, "far"]),
+        ("decoder", "windows", [3, 0]),
+        ("decoder", "rotary", [7.0, 5.5]),
+    ],
+)
 def test_a_wrong_description_of_a_published_model_is_refused(place: tuple[str, str, Any], tmp_path: Path) -> None:
     folder = saved(MODELS["marian"](tmp_path, "float32"), tmp_path / "saved")
     rewritten(folder / PACKED_FILE, put("config", *place))

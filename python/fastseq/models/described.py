@@ -79,14 +79,17 @@ def _read(hint: Any, value: Any, most: int) -> Any:
         _expect(isinstance(value, str) and value in arguments, "one of " + ", ".join(arguments))
         return value
     if origin is tuple:
-        _expect(isinstance(value, list) and len(value) <= most and all(map(_is_size, value)), "whole numbers")
-        return tuple(value)
+        of_sizes = arguments[0] is int
+        fits = isinstance(value, list) and len(value) <= most
+        fits = fits and all(map(_is_size if of_sizes else _is_number, value))
+        _expect(fits, "whole numbers" if of_sizes else "numbers")
+        return tuple(map(arguments[0], value))
     if origin is dict:
         named = isinstance(value, dict) and all(isinstance(name, str) for name in value.values())
         _expect(named and all(label.isascii() and label.isdigit() for label in value), "names of whole numbers")
         return {int(label): name for label, name in value.items()}
     if hint is float:
-        _expect(type(value) in (int, float) and math.isfinite(value), "a number")
+        _expect(_is_number(value), "a number")
         return float(value)
     if hint is int:
         _expect(_is_size(value), f"a whole number from 0 to {_LARGEST}")
@@ -97,6 +100,10 @@ def _read(hint: Any, value: Any, most: int) -> Any:
 
 def _is_size(value: Any) -> bool:
     return type(value) is int and 0 <= value <= _LARGEST
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _expect(holds: bool, wanted: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from fastseq.models.stack import Activation, Shapes, StackConfig
 
@@ -167,6 +167,12 @@ class EncoderConfig:
         Whether the head has a hidden layer.
     head_activation : str, default "none"
         Of the hidden layer.
+    head_bias : bool, default True
+        Whether the hidden layer has one.
+    head_norm : bool, default False
+        Whether a norm comes behind it.
+    pooling : {"first", "mean"}, default "first"
+        What text-classification sees of a sequence: its first token, or the mean of all.
     pad_token_id : int, optional
     """
 
@@ -180,6 +186,9 @@ class EncoderConfig:
     problem_type: str | None = None
     head_dense: bool = False
     head_activation: Activation = "none"
+    head_bias: bool = True
+    head_norm: bool = False
+    pooling: Literal["first", "mean"] = "first"
     pad_token_id: int | None = None
 
     @property
@@ -202,8 +211,9 @@ class EncoderConfig:
         return {
             "encoder": self.encoder.options(),
             "num_labels": self.num_labels,
-            "first_token": self.task == "text-classification",
+            "pooling": self.pooling if self.task == "text-classification" else "none",
             "head_dense": self.head_dense,
+            "head_norm": self.head_norm,
             "head_activation": self.head_activation,
         }
 
@@ -211,7 +221,9 @@ class EncoderConfig:
         """Return the shape of every tensor that the model must have, by name."""
         shapes, size = self.encoder.tensor_shapes("encoder"), self.encoder.hidden_size
         if self.head_dense:
-            shapes |= {"head.dense.weight": (size, size), "head.dense.bias": (size,)}
+            shapes |= {"head.dense.weight": (size, size)} | ({"head.dense.bias": (size,)} if self.head_bias else {})
+        if self.head_norm:
+            shapes |= self.encoder.norm_shapes("head.norm", size)
         if self.num_labels:
             shapes |= {"head.output.weight": (self.num_labels, size), "head.output.bias": (self.num_labels,)}
         return shapes

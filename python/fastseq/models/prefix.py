@@ -42,9 +42,10 @@ def encoder_prefixes(reference: Any, compute_type: str) -> Iterator[tuple[Encode
         tensors[_EMBEDDING] = embedding = tensors["decoder.embedding.weight"]
         if options["tie_output"]:  # then it has the numbers of the output layer's weight
             narrowed = {_EMBEDDING: widen(narrow(embedding, compute_type))}
-    layers = options["encoder"]["layers"]
-    for depth in range(1, len(layers) + 1):
-        stack = StackConfig(**options["encoder"] | {"layers": tuple(layers[:depth]), "final_norm": False})
+    by_layer = {name: tuple(options["encoder"][name]) for name in ("layers", "rotary", "windows")}
+    for depth in range(1, len(by_layer["layers"]) + 1):
+        first = {name: values[:depth] for name, values in by_layer.items()}
+        stack = StackConfig(**options["encoder"] | first | {"final_norm": False})
         config = EncoderConfig(model_type="prefix", encoder=stack, task="feature-extraction", id2label={})
         own = {name: tensors[name] for name in config.tensor_shapes()}
         yield EncoderModel(config, own | narrowed, "native", None, compute_type), EncoderModel(config, own, "numpy")

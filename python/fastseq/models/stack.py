@@ -33,10 +33,16 @@ class StackConfig:
         Feed-forward parts: activation(gate(x)) * linear1(x) in place of activation(linear1(x)).
     bias : bool, default True
         Whether dense layers have one.
+    attention_bias : bool, optional
+        Whether those of attentions have one, where they are not like the others.
     norm : {"layer", "rms"}
     norm_eps : float
+    norm_bias : bool, default True
+        Whether layer norms have one.
     norm_first : bool
         x + part(norm(x)), or norm(x + part(x)).
+    first_norm : bool, default True
+        With `norm_first`: whether layer 0 has a norm at its self-attention.
     final_norm, embedding_norm : bool
         A norm after the last layer, and after the sum of the embeddings.
     embedding_scale : float, default 1.0
@@ -55,6 +61,10 @@ class StackConfig:
         farther has that of the end. From 0 to V - 1, never decreasing.
     relative_keys, relative_queries : bool, default False
         Whether scores get the product of the query with such a key, and of the key with such a query.
+    rotary : tuple of float, default ()
+        Rotary positions (Su et al., 2021), in encoders: for each layer the base of its angles; none where it is empty.
+    windows : tuple of int, default ()
+        In encoders: for each layer, a token attends to those at distances below this; 0: to all, as where it is empty.
     attention_scale : float
     cross_attention : bool, default False
     convolution : int, default 0
@@ -82,9 +92,12 @@ class StackConfig:
     activation: Activation
     gated: bool = False
     bias: bool = True
+    attention_bias: bool | None = None
     norm: Literal["layer", "rms"]
     norm_eps: float
+    norm_bias: bool = True
     norm_first: bool
+    first_norm: bool = True
     final_norm: bool
     embedding_norm: bool = False
     embedding_scale: float = 1.0
@@ -97,6 +110,8 @@ class StackConfig:
     relative_rows: tuple[int, ...] = field(default=(), repr=False)  # as many as there are distances
     relative_keys: bool = False
     relative_queries: bool = False
+    rotary: tuple[float, ...] = ()
+    windows: tuple[int, ...] = ()
     attention_scale: float
     cross_attention: bool = False
     convolution: int = 0
@@ -113,7 +128,7 @@ class StackConfig:
     def options(self) -> dict[str, Any]:
         """Return what the backends read."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return values | {"layers": list(self.layers)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @property
     def attentions(self) -> tuple[str, ...]:
@@ -137,6 +152,8 @@ class StackConfig:
         names = [f"{part}.layers.{layer}" for layer in sorted(set(self.layers))]
         for name in names:
             shapes |= self._layer(name)
+        if not self.first_norm:
+            shapes = {name: shape for name, shape in shapes.items() if not name.startswith(f"{part}.layers.0.norm1.")}
         if self.relative_positions:
             biases = (self.num_heads, 2 * self.relative_positions + 1)
             shapes |= {f"{name}.relative_bias.weight": biases for name in (names if self.relative_layers else [part])}
@@ -150,19 +167,20 @@ class StackConfig:
 
     def _layer(self, name: str) -> Shapes:
         hidden, inner = self.hidden_size, self.num_heads * self.head_size
-        dense: Shapes = {}
+        attentions: Shapes = {}
         for attention in self.attentions:
-            dense[f"{name}.{attention}.in_proj_"] = (3 * inner, hidden)
-            dense[f"{name}.{attention}.out_proj."] = (hidden, inner)
+            attentions[f"{name}.{attention}.in_proj_"] = (3 * inner, hidden)
+            attentions[f"{name}.{attention}.out_proj."] = (hidden, inner)
+        dense: Shapes = {}
         if self.ssru:
             dense[f"{name}.ssru."] = (2 * hidden, hidden)
         for linear in ("gate", "linear1") if self.gated else ("linear1",):
             dense[f"{name}.{linear}."] = (self.intermediate_size, hidden)
         dense[f"{name}.linear2."] = (hidden, self.intermediate_size)
         shapes: Shapes = {}
-        for start, shape in dense.items():
+        for start, shape in (attentions | dense).items():
             shapes[f"{start}weight"] = shape
-            if self.bias:
+            if self.bias if self.attention_bias is None or start in dense else self.attention_bias:
                 shapes[f"{start}bias"] = shape[:1]
         if self.relative_rows:
             vectors = (self.num_heads * (self.relative_rows[-1] + 1), self.head_size)
@@ -175,6 +193,6 @@ class StackConfig:
     def norm_shapes(self, name: str, size: int) -> Shapes:
         """Return the shape of every tensor of a norm of `size` numbers."""
         shapes: Shapes = {f"{name}.weight": (size,)}
-        if self.norm == "layer":
+        if self.norm == "layer" and self.norm_bias:
             shapes[f"{name}.bias"] = (size,)
         return shapes

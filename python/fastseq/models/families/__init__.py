@@ -26,6 +26,7 @@ FAMILIES = {
     "m2m_100": "m2m_100.FAMILY",
     "marian": "marian.FAMILY",
     "mbart": "mbart.FAMILY",
+    "modernbert": "modernbert.FAMILY",
     "mpnet": "mpnet.FAMILY",
     "mt5": "t5.MT5",
     "pegasus": "pegasus.FAMILY",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from fastseq.models.families.blueprint import Blueprint
 from fastseq.models.families.fields import Fields
@@ -25,7 +26,7 @@ _TASKS = {
 
 @dataclass(frozen=True)
 class Head:
-    """The head of sequence classification: a layer on the first token, and a hidden one before it.
+    """The head of sequence classification: a layer on what the encoder gives, and a hidden one before it.
 
     Parameters
     ----------
@@ -33,11 +34,23 @@ class Head:
         Their names.
     activation : str
         Of the hidden one.
+    bias : bool, default True
+        Of the hidden one.
+    norm : str, optional
+        Of the norm behind the hidden one, if there is one.
+    pooling : {"first", "mean"}, default "first"
+        Whether it sees the first token or the mean of all.
+    of_tokens : bool, default False
+        Whether the other tasks have all of it too, and not only an output layer.
     """
 
     dense: str
     output: str
     activation: Activation
+    bias: bool = True
+    norm: str | None = None
+    pooling: Literal["first", "mean"] = "first"
+    of_tokens: bool = False
 
 
 def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sources: Sources, head: Head) -> Blueprint:
@@ -49,11 +62,12 @@ def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sourc
         fields.problem(f"architectures is {name!r}; expected one that ends with {', '.join(_TASKS)}")
         task = "feature-extraction"
     labels = {} if task == "feature-extraction" else _labels(fields, task)
-    if task == "text-classification":
-        sources |= linear("head.dense", head.dense) | linear("head.output", head.output)
+    has_dense = task == "text-classification" or (head.of_tokens and bool(labels))
+    if has_dense:
+        sources |= linear("head.dense", head.dense, head.bias) | linear("head.output", head.output)
+        sources |= norm("head.norm", head.norm, stack.norm_bias) if head.norm else {}
     elif labels:
         sources |= linear("head.output", "qa_outputs" if task == "question-answering" else "classifier")
-    has_dense = task == "text-classification"
     fields.require("is_decoder", [False])  # attention to what came before only
     fields.require("problem_type", ["single_label_classification", "multi_label_classification", "regression"])
     config = EncoderConfig(
@@ -64,6 +78,9 @@ def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sourc
         problem_type=fields.get("problem_type"),
         head_dense=has_dense,
         head_activation=head.activation if has_dense else "none",
+        head_bias=head.bias,
+        head_norm=has_dense and head.norm is not None,
+        pooling=head.pooling,
         pad_token_id=None if fields.get("pad_token_id") is None else fields.token("pad_token_id"),
     )
     ignored: tuple[str, ...] = (r"(.*\.)?position_ids", r"(.*\.)?token_type_ids", r"pooler\..*")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastseq.models.stack import Shapes
 from fastseq.weights import StoredTensor
 
-__all__ = ["Computed", "Source", "Sources", "Stored", "attention", "is_copy", "linear", "norm"]
+__all__ = ["Computed", "Part", "Source", "Sources", "Stored", "attention", "is_copy", "linear", "norm"]
 
 Array: TypeAlias = NDArray[np.float32]
 
@@ -46,6 +46,24 @@ class Stored:
         """Join the parts."""
         parts = [array.T for array in stored] if self.transposed else stored
         return np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of some equal parts, counted from 0, of a stored tensor that has them one below the other."""
+
+    name: str
+    part: int
+    parts: int
+
+    def stored_shapes(self, shape: tuple[int, ...]) -> Shapes:
+        """Return the shape of all parts together."""
+        return {self.name: (shape[0] * self.parts, *shape[1:])}
+
+    def build(self, stored: list[Array]) -> Array:
+        """Take the part."""
+        size = len(stored[0]) // self.parts
+        return np.ascontiguousarray(stored[0][self.part * size : (self.part + 1) * size])
 
 
 @dataclass(frozen=True)

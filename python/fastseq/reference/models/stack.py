@@ -16,6 +16,7 @@ from fastseq.reference.attention import scaled_dot_product_attention
 from fastseq.reference.linear import embedding, linear
 from fastseq.reference.models.distances import relative_scores, tokens_around
 from fastseq.reference.norm import layer_norm, rms_norm
+from fastseq.reference.rotary import rotary_table, rotate_half
 from fastseq.reference.softmax import softmax
 
 __all__ = ["KeysValues", "Past", "Stack", "activate", "by_rows"]
@@ -127,25 +128,33 @@ class Stack:
         """
         first = past[0].length if past else 0
         x = embedded = self._embed(ids, first, token_types)
-        distance = np.arange(first + ids.shape[1]) - np.arange(first, first + ids.shape[1])[:, None]  # key - query
+        end = first + ids.shape[1]
+        distance = np.arange(end) - np.arange(first, end)[:, None]  # key - query
+        tables = {base: rotary_table(base, end, self.head_size)[:, first:] for base in set(self.config["rotary"])}
         extended: list[Past] = []
         weights = None
         for i, (layer, before) in enumerate(zip(self.config["layers"], past, strict=True)):
             name = f"{self.part}.layers.{layer}"
             on = cross[i] if cross is not None else None
+            angles = tables[self.config["rotary"][i]].astype(self.dtype) if tables else None
+            window = self.config["windows"][i] if self.config["windows"] else 0
 
-            def self_part(y: Array, name: str = name, before: Past = before) -> Array:
+            def self_part(
+                y: Array, name: str = name, before: Past = before, angles: Array | None = angles, window: int = window
+            ) -> Array:
                 if isinstance(before, SsruState):
                     output, after = self._ssru(f"{name}.ssru", y, before)
                     extended.append(after)
                     return output
-                new = self._keys_values(f"{name}.self_attn", y)
+                new = self._keys_values(f"{name}.self_attn", y, angles)
                 keys = np.concatenate((before.keys, new.keys), axis=2)
                 seen = KeysValues(keys, np.concatenate((before.values, new.values), axis=2))
                 extended.append(seen)
-                return self._attend(f"{name}.self_attn", y, seen, self._mask(name, distance, is_causal), distance)
+                mask = self._mask(name, distance, is_causal, window)
+                return self._attend(f"{name}.self_attn", y, seen, mask, angles, distance)
 
-            x = self._residual(f"{name}.norm1", x, self_part)
+            unnormed = layer == 0 and not self.config["first_norm"]
+            x = x + self_part(x) if unnormed else self._residual(f"{name}.norm1", x, self_part)
             if on is not None:
                 if return_attention and i == len(past) - 1:
                     y = self.norm(f"{name}.norm2", x) if self.config["norm_first"] else x
@@ -189,7 +198,7 @@ class Stack:
         weight, eps = self.tensors[f"{name}.weight"], self.config["norm_eps"]
         if self.config["norm"] == "rms":
             return by_rows(rms_norm, x, weight, eps)
-        return by_rows(layer_norm, x, weight, self.tensors[f"{name}.bias"], eps)
+        return by_rows(layer_norm, x, weight, self.tensors[f"{name}.bias"] if self.config["norm_bias"] else None, eps)
 
     def dense(self, name: str, x: Array) -> Array:
         """Apply a dense layer to x (..., in_features)."""
@@ -213,31 +222,45 @@ class Stack:
         inner = activate(kind, self.dense(f"{name}.gate", x)) * inner if self.config["gated"] else activate(kind, inner)
         return self.dense(f"{name}.linear2", inner)
 
-    def _project(self, name: str, part: int, x: Array) -> Array:
-        """Queries, keys or values (part 0, 1, 2) of x (r, T, hidden), heads apart: (r, heads, T, D)."""
+    def _project(self, name: str, part: int, x: Array, angles: Array | None = None) -> Array:
+        """Queries, keys or values (part 0, 1, 2) of x (r, T, hidden), heads apart: (r, heads, T, D).
+
+        Turned, where they have rotary positions, by angles whose cosines and sines are (2, T, D / 2).
+        """
         size = self.heads * self.head_size
         rows = slice(part * size, (part + 1) * size)
         weight, bias = self.tensors[f"{name}.in_proj_weight"], self.tensors.get(f"{name}.in_proj_bias")
         projected = by_rows(linear, x, weight[rows], None if bias is None else bias[rows])
-        return np.swapaxes(projected.reshape(*x.shape[:2], self.heads, self.head_size), 1, 2)
+        heads = np.swapaxes(projected.reshape(*x.shape[:2], self.heads, self.head_size), 1, 2)
+        return heads if angles is None else rotate_half(heads, angles)
 
-    def _keys_values(self, name: str, x: Array) -> KeysValues:
-        return KeysValues(self._project(name, 1, x), self._project(name, 2, x))
+    def _keys_values(self, name: str, x: Array, angles: Array | None = None) -> KeysValues:
+        return KeysValues(self._project(name, 1, x, angles), self._project(name, 2, x))
 
     def _attend(
-        self, name: str, x: Array, on: KeysValues, mask: Array | None = None, distance: Array | None = None
+        self,
+        name: str,
+        x: Array,
+        on: KeysValues,
+        mask: Array | None = None,
+        angles: Array | None = None,
+        distance: Array | None = None,
     ) -> Array:
-        query, scale = self._project(name, 0, x), self.config["attention_scale"]
-        if distance is not None and len(self.rows):  # only encoders, which have no mask
+        query, scale = self._project(name, 0, x, angles), self.config["attention_scale"]
+        if distance is not None and len(self.rows):  # a mask then says which keys a window shows
             vectors = [self.tensors.get(f"{name}.relative_{kind}.weight") for kind in ("keys", "queries")]
             scores = relative_scores(query, on.keys, vectors[0], vectors[1], _at(self.rows, distance))
-            mask = scores * self.dtype.type(scale)
+            scores = scores * self.dtype.type(scale)
+            mask = scores if mask is None else np.where(mask, scores, scores.dtype.type(-np.inf))
         heads = scaled_dot_product_attention(query, on.keys, on.values, mask, False, scale)
         return self.dense(f"{name}.out_proj", heads.swapaxes(1, 2).reshape(*x.shape[:2], self.heads * self.head_size))
 
-    def _mask(self, layer: str, distance: Array, is_causal: bool) -> Array | None:
+    def _mask(self, layer: str, distance: Array, is_causal: bool, window: int) -> Array | None:
         """What is added to the scores (heads, T, keys) of keys at a distance (T, keys), or which of them are seen."""
         visible: Array | None = distance <= 0 if is_causal and len(distance) > 1 else None
+        if window:
+            near = np.abs(distance) < window
+            visible = near if visible is None else visible & near
         if not self.config["relative_positions"]:
             return visible
         owner = layer if self.config["relative_layers"] else self.part

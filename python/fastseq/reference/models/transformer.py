@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,12 +185,14 @@ class TransformerEncoder:
         return output
 
     def logits(self, ids: Array, offsets: Array, token_types: Array | None) -> Array:
-        """Return the head's outputs for the first token of each sequence, (B, labels), or each token, (N, labels)."""
+        """Return the head's outputs for what it sees of each sequence, (B, labels), or for each token, (N, labels)."""
         x = self.encode(ids, offsets, token_types)
-        if self.config["first_token"]:
+        if self.config["pooling"] == "first":
             x = x[offsets[:-1]]
-        tensors = self.tensors
+        elif self.config["pooling"] == "mean":
+            x = np.stack([x[begin:end].mean(axis=0) for begin, end in itertools.pairwise(offsets)])
         if self.config["head_dense"]:
-            x = linear(x, tensors["head.dense.weight"], tensors["head.dense.bias"])
-            x = activate(self.config["head_activation"], x)
-        return linear(x, tensors["head.output.weight"], tensors["head.output.bias"])
+            x = activate(self.config["head_activation"], self.stack.dense("head.dense", x))
+        if self.config["head_norm"]:
+            x = self.stack.norm("head.norm", x)
+        return self.stack.dense("head.output", x)
