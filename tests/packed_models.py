@@ -13,7 +13,7 @@ import fastseq
 from fastseq.models import DeepRecurrentSeq2SeqConfig, Seq2SeqModel
 from small_models import bert_folder, deberta_folder, marian_folder
 from text_models import classifier, language_model, tensors_of
-from tiny_models import COMMON, random_model, random_tensors, recurrent_config, transformer_config
+from tiny_models import COMMON, classifier_config, random_model, random_tensors, recurrent_config, transformer_config
 
 TYPES = ["float32", "bfloat16", "int8"]
 BATCH = [[3, 4, 5, 6], [7], [4, 4, 3]]
@@ -34,6 +34,11 @@ def own(config: Any) -> Make:
     return lambda _, compute_type: Seq2SeqModel(
         config, random_tensors(config), random_model(config, "native")._vocabulary, "native", compute_type=compute_type
     )
+
+
+def answerer(_: Path, compute_type: str) -> Any:
+    config = classifier_config(task="question-answering", id2label={0: "start", 1: "end"})
+    return fastseq.models.Seq2SeqClassifier(config, random_tensors(config), "native", compute_type=compute_type)
 
 
 def folder_of(write: Callable[..., Path], *arguments: Any) -> Make:
@@ -65,6 +70,7 @@ MODELS: dict[str, Make] = {
     "transformer": own(transformer_config()),
     "transformer untied": own(transformer_config(tie_output=False, positions="learned", max_positions=30)),
     "ssru": own(transformer_config(decoder_history="ssru")),
+    "encoder-decoder answers": answerer,
     "marian": folder_of(marian_folder),
     "bert": folder_of(bert_folder, "feature-extraction"),
     "bert classifier": folder_of(bert_folder, "text-classification"),

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseq.models import RecurrentSeq2SeqConfig, Seq2SeqConfig, Seq2SeqModel, TransformerSeq2SeqConfig, save_model
+from fastseq.models import (
+    RecurrentSeq2SeqConfig,
+    Seq2SeqClassifierConfig,
+    Seq2SeqConfig,
+    Seq2SeqModel,
+    StackConfig,
+    TransformerSeq2SeqConfig,
+    save_model,
+)
 from fastseq.text import Vocabulary
 
 BACKENDS = ["numpy", "native"]
@@ -57,6 +66,27 @@ def transformer_config(**changes: Any) -> TransformerSeq2SeqConfig:
     return TransformerSeq2SeqConfig.from_dict(TRANSFORMER | changes)
 
 
+def classifier_config(**changes: Any) -> Seq2SeqClassifierConfig:
+    """An encoder-decoder of BART's kind with a head: 8 tokens, of which 2 ends a sequence, and 20 positions."""
+    encoder = StackConfig(
+        vocab_size=8, hidden_size=12, layers=(0, 1), num_heads=3, head_size=4, intermediate_size=17, activation="gelu",
+        norm="layer", norm_eps=1e-5, norm_first=False, final_norm=False, embedding_norm=True, positions="table",
+        max_positions=20, position_offset=2, attention_scale=0.5,
+    )  # fmt: skip
+    values: dict[str, Any] = {
+        "model_type": "bart",
+        "encoder": encoder,
+        "decoder": dataclasses.replace(encoder, cross_attention=True),
+        "shared_embedding": True,
+        "task": "text-classification",
+        "id2label": {0: "no", 1: "yes", 2: "perhaps"},
+        "decoder_start_token_id": 2,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+    }
+    return Seq2SeqClassifierConfig(**values | changes)
+
+
 MODEL_CONFIGS: dict[str, RecurrentSeq2SeqConfig | TransformerSeq2SeqConfig] = {
     "recurrent": recurrent_config(),
     # Vocabularies that are smaller than the embeddings: what the first layers make of every token is known beforehand.
@@ -65,7 +95,7 @@ MODEL_CONFIGS: dict[str, RecurrentSeq2SeqConfig | TransformerSeq2SeqConfig] = {
 }
 
 
-def random_tensors(config: Seq2SeqConfig, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+def random_tensors(config: Seq2SeqConfig | Seq2SeqClassifierConfig, seed: int = 0) -> dict[str, NDArray[np.float32]]:
     """Weights large enough that every part matters, norms around 1."""
     generator = np.random.default_rng(seed)
     tensors = {}

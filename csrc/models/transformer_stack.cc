@@ -19,6 +19,27 @@ int64_t longest_of(const Ragged& source) {
   return longest;
 }
 
+/// Calls `run(group, its first token)` for groups of whole sequences, one after the other or at once; within a group
+/// work the threads that are left over.
+template <typename Run>
+void for_each_group(const Ragged& source, const Run& run) {
+  std::vector<int64_t> groups{0};
+  const int64_t share = std::clamp<int64_t>(source.tokens() / num_threads(), 1, kGroupTokens);
+  for (int64_t b = 0; b < source.batch_size; ++b) {
+    if (source.offsets[b + 1] - source.offsets[groups.back()] > share && b > groups.back()) groups.push_back(b);
+  }
+  groups.push_back(source.batch_size);
+  parallel_for(static_cast<int64_t>(groups.size()) - 1, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) {
+      const auto i = static_cast<std::size_t>(g);
+      const int64_t first = groups[i], count = groups[i + 1] - first, base = source.offsets[first];
+      std::vector<int64_t> offsets(source.offsets + first, source.offsets + first + count + 1);
+      for (int64_t& offset : offsets) offset -= base;
+      run(Ragged{source.ids + base, offsets.data(), count}, base);
+    }
+  });
+}
+
 }  // namespace
 
 /// Memory of one pass.
@@ -120,8 +141,37 @@ void TransformerStack::self_attention(int64_t i, const Ragged& source, bool caus
   weights.output.forward(scratch.context.data(), tokens, output);
 }
 
+void TransformerStack::cross_attention(const CrossAttentionWeights& weights, const Ragged& source, const float* memory,
+                                       const float* input, Scratch& scratch, float* output) const {
+  const int64_t tokens = source.tokens(), heads = config_.num_heads, size = config_.head_size;
+  const int64_t inner = config_.inner_size(), longest = scratch.longest;
+  float *query = scratch.query_key_value.data(), *key_value = query + tokens * inner;
+  weights.query.forward(input, tokens, query);
+  weights.key_value.forward(memory, tokens, key_value);
+  const int64_t work = tokens / std::max<int64_t>(1, source.batch_size) * longest * 2 * size + 1;
+  parallel_for(source.batch_size * heads, kMinimumShare / work + 1, [&](int64_t begin, int64_t end) {
+    Buffer<float> scores(attention_scratch_size(longest, size, size));
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t b = i / heads, head = i % heads, first = source.offsets[b];
+      AttentionArgs args;
+      args.queries = args.keys = source.length(b);
+      args.head_size = args.value_size = size;
+      args.query = query + first * inner + head * size;
+      args.key = key_value + first * 2 * inner + head * size;
+      args.value = args.key + inner;
+      args.output = scratch.context.data() + first * inner + head * size;
+      args.query_stride = args.output_stride = inner;
+      args.key_stride = args.value_stride = 2 * inner;
+      args.scale = config_.attention_scale;
+      args.scratch = scores.data();
+      kernels().attention(args);
+    }
+  });
+  weights.output.forward(scratch.context.data(), tokens, output);
+}
+
 void TransformerStack::run(const Ragged& source, const int32_t* token_types, bool causal,
-                           const KeyValueOf& key_value_of, float* x) const {
+                           const KeyValueOf& key_value_of, const float* memory, float* x) const {
   const int64_t tokens = source.tokens();
   if (tokens == 0) return;
   Scratch scratch;
@@ -148,6 +198,11 @@ void TransformerStack::run(const Ragged& source, const int32_t* token_types, boo
     residual(weights.self_norm, tokens, x, scratch.residual.data(), [&](const float* input, float* output) {
       self_attention(i, source, causal, key_value_of ? key_value_of(i) : nullptr, input, scratch, output);
     });
+    if (memory != nullptr) {
+      residual(weights.cross_norm, tokens, x, scratch.residual.data(), [&](const float* input, float* output) {
+        cross_attention(*weights.cross_attention, source, memory, input, scratch, output);
+      });
+    }
     scratch.inner.reserve_discard(weights.feed_forward.scratch_size(tokens));
     residual(weights.feed_forward_norm, tokens, x, scratch.residual.data(), [&](const float* input, float* output) {
       weights.feed_forward.forward(input, tokens, scratch.inner.data(), output);
@@ -161,27 +216,20 @@ void TransformerStack::run(const Ragged& source, const int32_t* token_types, boo
 }
 
 void TransformerStack::encode(const Ragged& source, const int32_t* token_types, float* output) const {
-  // Groups of whole sequences, one after the other or at once; within a group the threads that are left over.
-  std::vector<int64_t> groups{0};
-  const int64_t share = std::clamp<int64_t>(source.tokens() / num_threads(), 1, kGroupTokens);
-  for (int64_t b = 0; b < source.batch_size; ++b) {
-    if (source.offsets[b + 1] - source.offsets[groups.back()] > share && b > groups.back()) groups.push_back(b);
-  }
-  groups.push_back(source.batch_size);
-  parallel_for(static_cast<int64_t>(groups.size()) - 1, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t g = begin; g < end; ++g) {
-      const auto i = static_cast<std::size_t>(g);
-      const int64_t first = groups[i], count = groups[i + 1] - first, base = source.offsets[first];
-      std::vector<int64_t> offsets(source.offsets + first, source.offsets + first + count + 1);
-      for (int64_t& offset : offsets) offset -= base;
-      run({source.ids + base, offsets.data(), count}, token_types != nullptr ? token_types + base : nullptr, false, {},
-          output + base * config_.hidden_size);
-    }
+  for_each_group(source, [&](const Ragged& group, int64_t first) {
+    run(group, token_types != nullptr ? token_types + first : nullptr, false, {}, nullptr,
+        output + first * config_.hidden_size);
+  });
+}
+
+void TransformerStack::decode(const Ragged& target, const float* memory, float* output) const {
+  for_each_group(target, [&](const Ragged& group, int64_t first) {
+    run(group, nullptr, true, {}, memory + first * config_.hidden_size, output + first * config_.hidden_size);
   });
 }
 
 void TransformerStack::read_prompts(const Ragged& prompts, const KeyValueOf& key_value_of, float* output) const {
-  run(prompts, nullptr, true, key_value_of, output);
+  run(prompts, nullptr, true, key_value_of, nullptr, output);
 }
 
 }  // namespace fastseq

@@ -35,7 +35,12 @@ class TransformerStack {
   /// output (tokens, hidden): every token sees all of its sequence. token_types (tokens) or null for 0.
   void encode(const Ragged& source, const int32_t* token_types, float* output) const;
 
-  /// The same where a token sees itself and those before it; keeps the keys and values if `key_value_of` is given.
+  /// output (tokens, hidden) of a decoder that knows all it reads: a token sees itself, those before it, and of
+  /// memory (tokens, hidden), the encoder's output for as many tokens of each sequence, all of its sequence.
+  void decode(const Ragged& target, const float* memory, float* output) const;
+
+  /// What `encode` gives where a token sees itself and those before it; keeps the keys and values if `key_value_of` is
+  /// given.
   void read_prompts(const Ragged& prompts, const KeyValueOf& key_value_of, float* output) const;
 
   /// x := x + block(norm(x)), or norm(x + block(x)); `block(input, output)`, scratch (rows, hidden) two times. A norm
@@ -53,8 +58,10 @@ class TransformerStack {
 
  private:
   struct Scratch;
+  void cross_attention(const CrossAttentionWeights& weights, const Ragged& source, const float* memory,
+                       const float* input, Scratch& scratch, float* output) const;
   void run(const Ragged& source, const int32_t* token_types, bool causal, const KeyValueOf& key_value_of,
-           float* x) const;
+           const float* memory, float* x) const;
   void self_attention(int64_t i, const Ragged& source, bool causal, float* key_value, const float* input,
                       Scratch& scratch, float* output) const;
 

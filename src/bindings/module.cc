@@ -12,6 +12,7 @@ void register_variants(py::module_& m);
 void register_search(py::module_& m);
 void register_models(py::module_& m);
 void register_transformers(py::module_& m);
+void register_classifiers(py::module_& m);
 }  // namespace fastseq::bindings
 
 // The module keeps no state that the GIL would have to protect: free-threaded Python may run it as it is.
@@ -25,4 +26,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   fastseq::bindings::register_search(m);
   fastseq::bindings::register_models(m);
   fastseq::bindings::register_transformers(m);
+  fastseq::bindings::register_classifiers(m);
 }

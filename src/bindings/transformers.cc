@@ -5,9 +5,9 @@
 #include "generation.h"
 #include "model_arguments.h"
 #include "models/transformer_seq2seq.h"
+#include "transformer_arguments.h"
 
 namespace fastseq::bindings {
-namespace {
 
 Activation read_activation(const py::dict& config, const char* key) {
   return choice<Activation>(config, key,
@@ -117,6 +117,8 @@ OutputConfig output_config(const py::dict& config) {
   c.activation = read_activation(config, "output_activation");
   return c;
 }
+
+namespace {
 
 TransformerSeq2SeqConfig seq2seq_config(const py::dict& config) {
   TransformerSeq2SeqConfig c;

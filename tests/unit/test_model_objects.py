@@ -18,7 +18,16 @@ from tiny_models import random_model, recurrent_config
 
 @needs_native
 @pytest.mark.parametrize(
-    "name", ["recurrent", "deep with norms", "transformer", "bert", "bert classifier", "bert tokens"]
+    "name",
+    [
+        "recurrent",
+        "deep with norms",
+        "transformer",
+        "bert",
+        "bert classifier",
+        "bert tokens",
+        "encoder-decoder answers",
+    ],
 )
 def test_encoders_give_the_same_in_parts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = MODELS[name](tmp_path, "float32")

@@ -88,7 +88,7 @@ def test_weights_stay_in_the_file_where_they_are_packed_as_wanted(tmp_path: Path
         assert (values.dtype, scales.shape) == (np.int8, values.shape[:1])
 
 
-@pytest.mark.parametrize("name", ["recurrent", "marian", "bert tokens", "language model"])
+@pytest.mark.parametrize("name", ["recurrent", "marian", "bert tokens", "encoder-decoder answers", "language model"])
 def test_the_reference_reads_the_numbers_that_the_kernels_use(name: str, compute_type: str, tmp_path: Path) -> None:
     folder = saved(MODELS[name](tmp_path, compute_type), tmp_path / "saved")
     native, numpy = (fastseq.load_model(folder, backend=backend) for backend in ("native", "numpy"))

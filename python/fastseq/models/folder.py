@@ -12,6 +12,7 @@ from fastseq import _backend, _checks
 from fastseq.models.base import VOCABULARY_FILE
 from fastseq.models.bound import BoundTensors
 from fastseq.models.classifier import RecurrentClassifier, RecurrentClassifierConfig
+from fastseq.models.classifier_kind import Seq2SeqClassifierConfig
 from fastseq.models.config import CONFIG_FILE, FORMAT, FORMAT_VERSION, ModelConfig, Seq2SeqConfig
 from fastseq.models.decoder import DecoderModel
 from fastseq.models.deep_recurrent import DeepRecurrentSeq2SeqConfig
@@ -27,6 +28,7 @@ from fastseq.models.quantized import quantize_tensors, read_quantized
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
 from fastseq.models.recurrent_stack import RecurrentStackConfig
 from fastseq.models.seq2seq import Seq2SeqModel
+from fastseq.models.seq2seq_classifier import Seq2SeqClassifier
 from fastseq.models.tensors import check_tensors
 from fastseq.models.transformer import TransformerSeq2SeqConfig
 from fastseq.text import Vocabulary, WordTokenizer
@@ -46,7 +48,7 @@ _MODELS: dict[type[ModelConfig], Any] = {
 _CONFIGS = {config.model_type: config for config in _MODELS}
 _KINDS: dict[str, type[Any]] = {
     **_CONFIGS,
-    **{config.kind: config for config in (EncoderDecoderConfig, EncoderConfig, DecoderConfig)},
+    **{config.kind: config for config in (EncoderDecoderConfig, EncoderConfig, DecoderConfig, Seq2SeqClassifierConfig)},
 }
 
 
@@ -72,8 +74,9 @@ def load_model(path: str | os.PathLike[str], compute_type: str | None = None, ba
 
     Returns
     -------
-    Seq2SeqModel, EncoderModel, DecoderModel, RecurrentClassifier, RecurrentLanguageModel or KerasTextModel
-        As `model_type` in the configuration says; the last for files of Keras.
+    model
+        A Seq2SeqModel, Seq2SeqClassifier, EncoderModel, DecoderModel, RecurrentClassifier, RecurrentLanguageModel or
+        KerasTextModel, as the configuration says; the last for files of Keras.
 
     Raises
     ------
@@ -150,6 +153,8 @@ def _load_packed(folder: Path, compute_type: str | None, backend: str) -> Any:
         tensors = PackedTensors(config, description, parts, compute_type, backend == "native")
         if isinstance(config, EncoderConfig):
             return EncoderModel(config, tensors, backend, folder, compute_type)
+        if isinstance(config, Seq2SeqClassifierConfig):
+            return Seq2SeqClassifier(config, tensors, backend, folder, compute_type)
         defaults = read_defaults(description["generation"]) if "generation" in description else None
         if isinstance(config, DecoderConfig):
             return DecoderModel(config, tensors, backend, folder, defaults, compute_type)

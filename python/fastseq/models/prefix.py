@@ -33,14 +33,14 @@ def encoder_prefixes(reference: Any, compute_type: str) -> Iterator[tuple[Encode
     tuple of EncoderModel
         Native, and on the NumPy reference.
     """
-    if reference.config.backend_class not in ("TransformerSeq2Seq", "TransformerEncoder"):
+    if reference.config.backend_class not in ("TransformerSeq2Seq", "TransformerEncoder", "TransformerClassifier"):
         return
     options = reference.config.backend_options()
     tensors = dict(reference._core.tensors)
     narrowed = {}
     if options.get("shared_embedding"):
         tensors[_EMBEDDING] = embedding = tensors["decoder.embedding.weight"]
-        if options["tie_output"]:  # then it has the numbers of the output layer's weight
+        if options.get("tie_output"):  # then it has the numbers of the output layer's weight
             narrowed = {_EMBEDDING: widen(narrow(embedding, compute_type))}
     by_layer = {name: tuple(options["encoder"][name]) for name in ("layers", "rotary", "windows")}
     for depth in range(1, len(by_layer["layers"]) + 1):

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from fastseq.models.bound import BoundTensors, plain_name
+from fastseq.models.classifier_kind import Seq2SeqClassifierConfig
 from fastseq.models.config import CONFIG_FILE
 from fastseq.models.decoder import DecoderModel
 from fastseq.models.encoder import EncoderModel
 from fastseq.models.families import FAMILIES, find_family
 from fastseq.models.families.fields import Fields
 from fastseq.models.generation import GenerationDefaults
-from fastseq.models.kinds import EncoderConfig, EncoderDecoderConfig
+from fastseq.models.kinds import DecoderConfig, EncoderConfig, EncoderDecoderConfig
 from fastseq.models.seq2seq import Seq2SeqModel
+from fastseq.models.seq2seq_classifier import Seq2SeqClassifier
 from fastseq.weights import open_weights
 
 __all__ = ["FAMILIES", "load_published"]
@@ -29,7 +31,7 @@ def load_published(
     read_object: Callable[[Path], dict[str, Any]],
     backend: str | None,
     compute_type: str = "float32",
-) -> Seq2SeqModel | EncoderModel | DecoderModel:
+) -> Seq2SeqModel | EncoderModel | DecoderModel | Seq2SeqClassifier:
     """Return the model in a folder.
 
     Parameters
@@ -64,7 +66,7 @@ def load_published(
     except ValueError as error:
         raise ValueError(f"{folder / CONFIG_FILE}: {error}") from None
     config = blueprint.config
-    if not isinstance(config, EncoderConfig):
+    if isinstance(config, (EncoderDecoderConfig, DecoderConfig)):
         try:
             defaults = GenerationDefaults.read(
                 fields.over("decoder").values if generation is None else generation,
@@ -84,6 +86,8 @@ def load_published(
         )
         if isinstance(config, EncoderConfig):
             return EncoderModel(config, tensors, backend, folder, compute_type)
+        if isinstance(config, Seq2SeqClassifierConfig):
+            return Seq2SeqClassifier(config, tensors, backend, folder, compute_type)
         if isinstance(config, EncoderDecoderConfig):
             return Seq2SeqModel(config, tensors, None, backend, folder, defaults, compute_type)
         return DecoderModel(config, tensors, backend, folder, defaults, compute_type)

@@ -132,5 +132,9 @@ def _sample(folder: Any, model: Any, texts: Sequence[str] | None) -> list[list[i
             raise
         size = getattr(model.config, "source_vocab_size", model.vocab_size)
         generator = np.random.default_rng(0)
-        return [generator.integers(1, size, min(n, limit or n)).tolist() for n in _LENGTHS]
+        rows = [generator.integers(1, size, min(n, limit or n)).tolist() for n in _LENGTHS]
+        end = getattr(model.config, "eos_token_id", None)
+        if model.task == "text-classification" and end is not None:  # what is decoded there is classified
+            rows = [[*row[:-1], end] for row in rows]
+        return rows
     return [tokenizer.encode(text, max_length=limit).ids for text in (_SAMPLE if texts is None else texts)]

@@ -24,6 +24,7 @@ def _read(fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
         eos_token_id=2,
         pad_token_id=1,
         decoder_start_token_id=2,
+        classifier_start="start_token",
     )
 
 

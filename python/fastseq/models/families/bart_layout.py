@@ -9,6 +9,9 @@ from typing import Literal
 
 import numpy as np
 
+from fastseq.models.classifier_kind import Seq2SeqClassifierConfig
+from fastseq.models.families.bart_head import ClassifierStart, head_sources, read_task
+from fastseq.models.families.bert_layout import head_labels, read_problem_type
 from fastseq.models.families.blueprint import Blueprint
 from fastseq.models.families.fields import Fields
 from fastseq.models.families.positions import marian_sinusoids, tensor2tensor_sinusoids
@@ -39,6 +42,7 @@ def read_bart_layout(
     scale_embedding: bool = False,
     vocab_sizes: tuple[str, str] = ("vocab_size", "decoder_vocab_size"),
     output: str = "lm_head.weight",
+    classifier_start: ClassifierStart | None = None,
 ) -> Blueprint:
     """Return the blueprint of a family.
 
@@ -65,7 +69,10 @@ def read_bart_layout(
         Fields of the source's and the target's vocabulary size; the second may be missing.
     output : str
         Name of the output layer's weight.
+    classifier_start : {"start_token", "last_token"}, optional
+        What the decoder of a classifier reads first; None: the family has no classifiers.
     """
+    task = read_task(fields, classifiers=classifier_start is not None)
     vocab_size, pad = fields.size(vocab_sizes[0]), fields.token("pad_token_id", pad_token_id)
     source, target = _embedding_name(stored, "encoder"), _embedding_name(stored, "decoder")
     separate = separate_embeddings or (source != target and not is_copy(stored, source, target))
@@ -100,35 +107,57 @@ def read_bart_layout(
             cross_attention=part == "decoder",
         )
 
-    config = EncoderDecoderConfig(
-        model_type=model_type,
-        encoder=stack("encoder"),
-        decoder=stack("decoder"),
-        shared_embedding=not separate,
-        tie_output=tied,
-        output_bias="final_logits_bias" in stored,
-        pad_token_id=pad,
-        bos_token_id=fields.token("decoder_start_token_id", decoder_start_token_id),
-        eos_token_id=fields.first_token("eos_token_id", eos_token_id),
-    )
-    if config.shared_embedding and config.encoder.vocab_size != config.decoder.vocab_size:
+    encoder, decoder = stack("encoder"), stack("decoder")
+    start = fields.token("decoder_start_token_id", decoder_start_token_id)
+    end = fields.first_token("eos_token_id", eos_token_id)
+    if encoder.vocab_size != decoder.vocab_size and not separate:
         fields.problem("decoder_vocab_size differs from vocab_size, but one embedding is shared")
-    if positions == "tensor2tensor" and config.bos_token_id == pad:
+    if positions == "tensor2tensor" and start == pad:
         fields.problem("decoder_start_token_id is pad_token_id, which has no position")
-    if positions == "tensor2tensor" and config.memory_size < 4:
-        fields.problem(f"d_model is {config.memory_size}; expected at least 4 for sines and cosines")
-    sources = _stack_sources("encoder", config.encoder) | _stack_sources("decoder", config.decoder)
-    for part, description in (("encoder", config.encoder), ("decoder", config.decoder)):
+    if positions == "tensor2tensor" and encoder.hidden_size < 4:
+        fields.problem(f"d_model is {encoder.hidden_size}; expected at least 4 for sines and cosines")
+    sources = _stack_sources("encoder", encoder) | _stack_sources("decoder", decoder)
+    for part, description in (("encoder", encoder), ("decoder", decoder)):
         sources[f"{part}.positions.weight"] = _positions(stored, part, description, positions, pad)
     sources["decoder.embedding.weight"] = Stored(target)
     if separate:
         sources["encoder.embedding.weight"] = Stored(source)
+    ignored: tuple[str, ...] = (
+        r"(encoder|decoder)\.embed_(tokens|positions)\.weights?",
+        r"shared\.weight",
+        re.escape(output),
+    )
+    if task is not None:
+        classifier = Seq2SeqClassifierConfig(
+            model_type=model_type,
+            encoder=encoder,
+            decoder=decoder,
+            shared_embedding=not separate,
+            task=task,
+            id2label=head_labels(fields, task),
+            problem_type=read_problem_type(fields),
+            decoder_start_token_id=start if classifier_start == "start_token" else None,
+            pad_token_id=pad,
+            eos_token_id=end,
+        )
+        ignored += ("final_logits_bias",)
+        return Blueprint(config=classifier, sources=sources | head_sources(task), ignored=ignored)
+    config = EncoderDecoderConfig(
+        model_type=model_type,
+        encoder=encoder,
+        decoder=decoder,
+        shared_embedding=not separate,
+        tie_output=tied,
+        output_bias="final_logits_bias" in stored,
+        pad_token_id=pad,
+        bos_token_id=start,
+        eos_token_id=end,
+    )
     if not config.tie_output:
         sources["output.weight"] = Stored(output)
     if config.output_bias:
-        bias_shape = {"final_logits_bias": (1, config.decoder.vocab_size)}
+        bias_shape = {"final_logits_bias": (1, decoder.vocab_size)}
         sources["output.bias"] = Computed(np.ravel, bias_shape)
-    ignored = (r"(encoder|decoder)\.embed_(tokens|positions)\.weights?", r"shared\.weight", re.escape(output))
     return Blueprint(config=config, sources=sources, ignored=ignored, infinite=("output.bias",))
 
 

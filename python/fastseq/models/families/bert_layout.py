@@ -11,7 +11,15 @@ from fastseq.models.families.sources import Sources, Stored, attention, linear, 
 from fastseq.models.kinds import EncoderConfig
 from fastseq.models.stack import Activation, StackConfig
 
-__all__ = ["Head", "bert_stack", "bert_stack_sources", "embedding_sources", "encoder_blueprint"]
+__all__ = [
+    "Head",
+    "bert_stack",
+    "bert_stack_sources",
+    "embedding_sources",
+    "encoder_blueprint",
+    "head_labels",
+    "read_problem_type",
+]
 
 _TASKS = {
     "ForSequenceClassification": "text-classification",
@@ -61,7 +69,7 @@ def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sourc
     if task is None:
         fields.problem(f"architectures is {name!r}; expected one that ends with {', '.join(_TASKS)}")
         task = "feature-extraction"
-    labels = {} if task == "feature-extraction" else _labels(fields, task)
+    labels = {} if task == "feature-extraction" else head_labels(fields, task)
     has_dense = task == "text-classification" or (head.of_tokens and bool(labels))
     if has_dense:
         sources |= linear("head.dense", head.dense, head.bias) | linear("head.output", head.output)
@@ -69,13 +77,12 @@ def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sourc
     elif labels:
         sources |= linear("head.output", "qa_outputs" if task == "question-answering" else "classifier")
     fields.require("is_decoder", [False])  # attention to what came before only
-    fields.require("problem_type", ["single_label_classification", "multi_label_classification", "regression"])
     config = EncoderConfig(
         model_type=model_type,
         encoder=stack,
         task=task,
         id2label=labels,
-        problem_type=fields.get("problem_type"),
+        problem_type=read_problem_type(fields),
         head_dense=has_dense,
         head_activation=head.activation if has_dense else "none",
         head_bias=head.bias,
@@ -89,8 +96,15 @@ def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sourc
     return Blueprint(config=config, sources=sources, ignored=ignored)
 
 
-def _labels(fields: Fields, task: str) -> dict[int, str]:
-    """Names of the outputs; `id2label` has numbers as text."""
+def read_problem_type(fields: Fields) -> str | None:
+    """Return what kind of labels a head gives, if the folder says it."""
+    fields.require("problem_type", ["single_label_classification", "multi_label_classification", "regression"])
+    kind: str | None = fields.get("problem_type")
+    return kind
+
+
+def head_labels(fields: Fields, task: str) -> dict[int, str]:
+    """Return the names of the outputs of a head; `id2label` has numbers as text."""
     given = fields.get("id2label")
     if task == "question-answering":
         return {0: "start", 1: "end"}

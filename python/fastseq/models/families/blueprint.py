@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fastseq.models.classifier_kind import Seq2SeqClassifierConfig
 from fastseq.models.families.fields import Fields
 from fastseq.models.families.sources import Sources
 from fastseq.models.kinds import DecoderConfig, EncoderConfig, EncoderDecoderConfig
@@ -13,7 +14,7 @@ from fastseq.weights import StoredTensor
 
 __all__ = ["Blueprint", "Family", "ModelConfig"]
 
-ModelConfig: TypeAlias = EncoderDecoderConfig | EncoderConfig | DecoderConfig
+ModelConfig: TypeAlias = EncoderDecoderConfig | EncoderConfig | DecoderConfig | Seq2SeqClassifierConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class Blueprint:
 
     Parameters
     ----------
-    config : EncoderDecoderConfig, EncoderConfig or DecoderConfig
+    config : EncoderDecoderConfig, EncoderConfig, DecoderConfig or Seq2SeqClassifierConfig
     sources : dict of str to Source
         For each tensor of ``config.tensor_shapes()``.
     ignored : tuple of str

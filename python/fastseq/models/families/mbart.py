@@ -24,6 +24,7 @@ def _read(fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
         eos_token_id=2,
         pad_token_id=1,
         decoder_start_token_id=fields.token("bos_token_id", 0),
+        classifier_start="last_token",
     )
 
 

@@ -1,5 +1,6 @@
 """Whole models in NumPy, to be read beside the papers they come from."""
 
+from fastseq.reference.models.classifier import TransformerClassifier
 from fastseq.reference.models.decoding import Decoding
 from fastseq.reference.models.deep_recurrent import DeepRecurrentSeq2Seq
 from fastseq.reference.models.ensemble import Ensemble
@@ -11,6 +12,7 @@ __all__ = [
     "DeepRecurrentSeq2Seq",
     "Ensemble",
     "RecurrentSeq2Seq",
+    "TransformerClassifier",
     "TransformerEncoder",
     "TransformerLanguageModel",
     "TransformerSeq2Seq",
