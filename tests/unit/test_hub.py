@@ -31,6 +31,9 @@ def test_one_form_of_the_weights_is_fetched() -> None:
     assert choose_files([*every, "pytorch_model.bin", "model.safetensors"])[-1] == "model.safetensors"
     assert choose_files([*every, "pytorch_model.bin", *shards])[-3:] == shards
     assert "1_Pooling/config.json" in choose_files(["modules.json", "1_Pooling/config.json", "2_Dense/config.json"])
+    dense = ["2_Dense/config.json", "2_Dense/pytorch_model.bin"]
+    assert choose_files(["model.safetensors", *dense]) == [*dense, "model.safetensors"]
+    assert choose_files([*dense, "2_Dense/model.safetensors"]) == [dense[0], "2_Dense/model.safetensors"]
 
 
 def test_names_that_cannot_be_of_the_hub(tmp_path: Path) -> None:

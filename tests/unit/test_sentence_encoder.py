@@ -13,7 +13,7 @@ pytest.importorskip("tokenizers")
 pytest.importorskip("sentencepiece")
 
 import fastseq
-from fastseq.weights import write_safetensors
+from fastseq.weights import read_weights, write_safetensors
 from small_models import WIDTH, bert_folder
 from tokenizer_folders import SENTENCES
 
@@ -58,6 +58,7 @@ def test_without_modules_tokens_are_averaged(folder: Path) -> None:
         ({"pooling_mode_cls_token": True}, lambda x: x[0]),
         ({"pooling_mode_max_tokens": True}, lambda x: x.max(axis=0)),
         ({"pooling_mode_mean_sqrt_len_tokens": True}, lambda x: x.sum(axis=0) / np.sqrt(len(x))),
+        ({"pooling_mode": "mean_sqrt_len_tokens"}, lambda x: x.sum(axis=0) / np.sqrt(len(x))),
         ({"pooling_mode": "lasttoken"}, lambda x: x[-1]),
         (
             {"pooling_mode_weightedmean_tokens": True},
@@ -85,12 +86,87 @@ def test_normalising_and_a_dense_layer(folder: Path) -> None:
     modules(folder, POOL, DENSE)
     weight = np.random.default_rng(0).normal(0, 0.1, (5, WIDTH)).astype(np.float32)
     write_safetensors(folder / "2_Dense" / "model.safetensors", {"linear.weight": weight})
-    for activation, function in (("Tanh", np.tanh), ("Identity", lambda x: x)):
-        config = {"activation_function": f"torch.nn.modules.activation.{activation}"}
+    for activation, function in (("activation.Tanh", np.tanh), ("linear.Identity", lambda x: x)):
+        config = {"activation_function": f"torch.nn.modules.{activation}", "bias": False}
         (folder / "2_Dense" / "config.json").write_text(json.dumps(config))
         dense = fastseq.SentenceEncoder(folder)
         assert dense.dimension == 5
         np.testing.assert_allclose(dense.encode(SENTENCES[:3]), function(plain @ weight.T), atol=1e-5)
+
+
+def dense(folder: Path, *kinds: str, tensors: dict[str, Any] | None = None, **config: Any) -> Path:
+    """Write a folder with a dense layer behind the first of the kinds."""
+    modules(folder, *kinds)
+    place = next(folder.glob("*_Dense"))
+    weight = np.random.default_rng(0).normal(0, 0.1, (5, WIDTH)).astype(np.float32)
+    write_safetensors(place / "model.safetensors", {"linear.weight": weight} if tensors is None else tensors)
+    (place / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_dense_layer_before_pooling(folder: Path) -> None:
+    states = tokens_of(folder, SENTENCES[0])
+    dense(folder, DENSE, POOL, module_input_name="token_embeddings", module_output_name="token_embeddings")
+    weight = read_weights(folder / "1_Dense")["linear.weight"]
+    encoder = fastseq.SentenceEncoder(folder)
+    assert encoder.dimension == 5
+    np.testing.assert_allclose(encoder.encode(SENTENCES[0]), np.tanh(states @ weight.T).mean(axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "tensors", "message"),
+    [
+        ({"bias": True}, None, "bias is True; expected False"),
+        ({"bias": False}, {"linear.weight": (5, WIDTH), "linear.bias": (5,)}, "bias is False; expected True"),
+        ({"in_features": 6}, None, f"in_features is 6; expected {WIDTH}"),
+        ({"out_features": 6}, None, "out_features is 6; expected 5"),
+        ({"use_residual": True}, None, "use_residual is True; expected False"),
+        ({"module_input_name": "token_embeddings"}, None, "module_input_name is token_embeddings; expected sentence"),
+        ({"module_output_name": "other"}, None, "module_output_name is other; expected sentence_embedding"),
+        ({"activation_function": "torch.nn.modules.activation.GELU"}, None, "activation_function is GELU; known are"),
+        ({}, {"linear.bias": (5,)}, r"expected linear\.weight \(O, I\)"),
+        ({}, {"linear.weight": (5, WIDTH), "linear.bias": (4,)}, r"perhaps linear\.bias \(O,\)"),
+        ({}, {"linear.weight": (5, WIDTH), "residual.weight": (5, WIDTH)}, "and no other tensor"),
+        ({}, {"linear.weight": (5, 7)}, rf"modules\.json: a Dense of 7 inputs gets vectors of {WIDTH}"),
+    ],
+)
+def test_what_a_dense_layer_cannot_be(config: dict[str, Any], tensors: Any, message: str, folder: Path) -> None:
+    zeros = None if tensors is None else {name: np.zeros(shape, np.float32) for name, shape in tensors.items()}
+    with pytest.raises(ValueError, match=message):
+        fastseq.SentenceEncoder(dense(folder, POOL, DENSE, tensors=zeros, **config))
+
+
+@pytest.mark.parametrize(
+    ("mode", "pool"),
+    [
+        ("cls", lambda x, first: x[first]),
+        ("mean", lambda x, first: x[first:].mean(axis=0)),
+        ("max", lambda x, first: x[first:].max(axis=0)),
+        # Those that follow weigh what they would with the prompt.
+        ("weightedmean", lambda x, first: np.average(x[first:], axis=0, weights=np.arange(first + 1, len(x) + 1))),
+        ("lasttoken", lambda x, first: x[-1]),
+    ],
+)
+def test_pooling_without_the_prompt(mode: str, pool: Any, folder: Path) -> None:
+    modules(folder, POOL, pooling={"pooling_mode": mode, "include_prompt": False})
+    encoder = fastseq.SentenceEncoder(folder)
+    prompt, text = "The ship: ", SENTENCES[1]
+    first = len(encoder.tokenizer.encode(prompt)) - 1  # without what ends every sentence
+    expected = pool(tokens_of(folder, prompt + text), first)
+    np.testing.assert_allclose(encoder.encode(text, prompt=prompt), expected, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode(text), pool(tokens_of(folder, text), 0), atol=1e-5)
+    assert np.isfinite(encoder.encode("", prompt=prompt)).all()
+    modules(folder, POOL, pooling={"pooling_mode": mode, "include_prompt": True})
+    whole = fastseq.SentenceEncoder(folder).encode(text, prompt=prompt)
+    np.testing.assert_allclose(whole, pool(tokens_of(folder, prompt + text), 0), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:feature-extraction")
+def test_a_prompt_that_leaves_no_room(folder: Path) -> None:
+    modules(folder, POOL, pooling={"pooling_mode": ["cls", "mean"], "include_prompt": False})
+    encoder = fastseq.SentenceEncoder(folder)
+    last = tokens_of(folder, SENTENCES[0] * 9)[-1]  # what ends a sentence, where it is cut off
+    np.testing.assert_allclose(encoder.encode("a", prompt=SENTENCES[0] * 9), np.concatenate([last, last]), atol=1e-5)
 
 
 def test_a_vector_does_not_depend_on_company(folder: Path) -> None:

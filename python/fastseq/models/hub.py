@@ -36,6 +36,7 @@ _FILES = (
     "*_Pooling/config.json",
     "*_Dense/config.json",
     "*_Dense/model.safetensors",
+    "*_Dense/pytorch_model.bin",
 )
 # The forms of the weights, the first that is there is taken.
 _WEIGHTS = (
@@ -134,6 +135,9 @@ def choose_files(available: list[str]) -> list[str]:
     ['config.json', 'vocab.txt', 'model.safetensors']
     """
     chosen = [name for name in available if any(fnmatch.fnmatchcase(name, pattern) for pattern in _FILES)]
+    # Weights of a dense layer behind the model, too, are wanted in one form.
+    safe = [name.removesuffix("model.safetensors") for name in chosen if name.endswith("/model.safetensors")]
+    chosen = [name for name in chosen if name.removesuffix("pytorch_model.bin") not in safe]
     for form in _WEIGHTS:
         weights = [name for name in available if any(fnmatch.fnmatchcase(name, pattern) for pattern in form)]
         if any(fnmatch.fnmatchcase(name, form[0]) for name in weights):

@@ -14,7 +14,7 @@ from fastseq.models.hub import model_folder
 from fastseq.pipelines.base import batches, named
 from fastseq.pipelines.feature_extraction import FeatureExtraction
 from fastseq.pipelines.progress import progress_bar
-from fastseq.pipelines.sentence_modules import Step, read_modules
+from fastseq.pipelines.sentence_modules import Pooling, Step, read_modules
 from fastseq.pipelines.text_classification import encode_within
 from fastseq.pipelines.vector_stores import unit_rows
 
@@ -58,6 +58,12 @@ class SentenceEncoder:
         self.max_seq_length = modules.max_seq_length
         if self.max_seq_length is not None:
             self._features.tokenizer.max_length = self.max_seq_length
+        self._dimension = int(self.model.config.hidden_size)
+        for step in self._steps:
+            try:
+                self._dimension = step.width(self._dimension)
+            except ValueError as error:
+                raise ValueError(f"{folder / 'modules.json'}: {error}") from None
 
     @property
     def model(self) -> Any:
@@ -72,10 +78,7 @@ class SentenceEncoder:
     @property
     def dimension(self) -> int:
         """Length of a vector."""
-        size = int(self.model.config.hidden_size)
-        for step in self._steps:
-            size = step.width(size)
-        return size
+        return self._dimension
 
     def encode(
         self,
@@ -124,28 +127,32 @@ class SentenceEncoder:
         """
         integer("SentenceEncoder.encode", "batch_size", batch_size, 1)
         prefix = self._prompt(prompt_name, prompt)
+        prompt_length = self._prompt_length(prefix)
         if not isinstance(sentences, str) and not isinstance(sentences, Sequence):
             raise TypeError(f"encode: sentences is {type(sentences).__name__}; expected a str or a sequence of str")
         texts = [sentences] if isinstance(sentences, str) else list(sentences)
         units = []
         for where, text in named(texts, name, numbers):
-            whole = prefix + self._features.text(text, where)
-            units.append(encode_within(self._features, whole.lower() if self._lower else whole, None, where))
+            whole = self._lowered(prefix + self._features.text(text, where))
+            units.append(encode_within(self._features, whole, None, where))
         result = np.empty((len(texts), self.dimension), np.float32)
         with progress_bar(len(texts), "encode", show_progress_bar) as bar:
             for batch in batches([len(unit) for unit in units], batch_size):
                 for i, vectors in zip(batch, self._features.compute([units[i] for i in batch], {}), strict=True):
-                    result[i] = self._pooled(vectors)
+                    result[i] = self._pooled(vectors, prompt_length)
                 if bar is not None:
                     bar.update(len(batch))
         if normalize_embeddings:
             result = unit_rows(result)
         return result[0] if isinstance(sentences, str) else result
 
-    def _pooled(self, vectors: Floats) -> Floats:
+    def _pooled(self, vectors: Floats, prompt_length: int) -> Floats:
         for step in self._steps:
-            vectors = step(vectors)
+            vectors = step(vectors, prompt_length) if isinstance(step, Pooling) else step(vectors)
         return vectors
+
+    def _lowered(self, text: str) -> str:
+        return text.lower() if self._lower else text
 
     def _prompt(self, name: str | None, prompt: str | None) -> str:
         if prompt is not None:
@@ -157,6 +164,13 @@ class SentenceEncoder:
             known = ", ".join(self.prompts) or "none"
             raise ValueError(f"encode: prompt_name is {name!r}; the model has {known}")
         return self.prompts[name]
+
+    def _prompt_length(self, prompt: str) -> int:
+        """How many tokens of a sentence are its prompt's, special ones in front of it included."""
+        if not prompt:
+            return 0
+        special = self.tokenizer.encode(self._lowered(prompt)).special
+        return len(special) - (bool(special) and special[-1])
 
     def __repr__(self) -> str:
         return f"SentenceEncoder({str(self.model.folder)!r}, dimension={self.dimension})"

@@ -14,16 +14,16 @@ from fastseq.pipelines.vector_stores import unit_rows
 from fastseq.text.settings import read_json
 from fastseq.weights import read_weights
 
-__all__ = ["Modules", "Step", "read_modules"]
+__all__ = ["Modules", "Pooling", "Step", "read_modules"]
 
 Floats = NDArray[np.float32]
 
-_MODES = ("cls", "mean", "max", "mean_sqrt_len", "weightedmean", "lasttoken")
+_MODES = ("cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 _FLAGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
@@ -36,17 +36,20 @@ class Step(Protocol):
         """Return what becomes of them."""
 
     def width(self, size: int) -> int:
-        """Return the length of a vector made of vectors of this length."""
+        """Return the length of a vector made of vectors of this length; ValueError if it cannot be made of them."""
 
 
 @dataclass(frozen=True)
 class Pooling:
-    """Token vectors (T, H) to one (modes * H,)."""
+    """Token vectors (T, H) to one (modes * H,); perhaps without those of the prompt, which come first."""
 
     modes: tuple[str, ...]
+    include_prompt: bool = True
 
-    def __call__(self, vectors: Floats) -> Floats:
-        pooled: Floats = np.concatenate([_pool(mode, vectors) for mode in self.modes])
+    def __call__(self, vectors: Floats, prompt_length: int = 0) -> Floats:
+        """Return the modes one after the other; the first `prompt_length` vectors are the prompt's."""
+        first = 0 if self.include_prompt else min(prompt_length, len(vectors) - 1)
+        pooled: Floats = np.concatenate([_pool(mode, vectors, first) for mode in self.modes])
         return pooled
 
     def width(self, size: int) -> int:
@@ -54,7 +57,9 @@ class Pooling:
         return size * len(self.modes)
 
 
-def _pool(mode: str, vectors: Floats) -> Floats:
+def _pool(mode: str, vectors: Floats, first: int) -> Floats:
+    """Pool what is not before the first; the others keep their places."""
+    places, vectors = np.arange(1, len(vectors) + 1, dtype=np.float32)[first:, None], vectors[first:]
     length = np.float32(max(len(vectors), 1))
     result: Floats
     if mode in ("cls", "lasttoken"):
@@ -62,8 +67,7 @@ def _pool(mode: str, vectors: Floats) -> Floats:
     elif mode == "max":
         result = vectors.max(axis=0)
     elif mode == "weightedmean":  # later tokens weigh more
-        weights = np.arange(1, len(vectors) + 1, dtype=np.float32)[:, None]
-        result = (vectors * weights).sum(axis=0) / weights.sum()
+        result = (vectors * places).sum(axis=0) / places.sum()
     else:
         result = vectors.sum(axis=0) / (length if mode == "mean" else np.sqrt(length))
     return result
@@ -96,7 +100,10 @@ class Dense:
 
     def width(self, size: int) -> int:
         """Return the length of the result."""
-        return int(self.weight.shape[0])
+        outputs, inputs = self.weight.shape
+        if size != inputs:
+            raise ValueError(f"a Dense of {inputs} inputs gets vectors of {size}")
+        return int(outputs)
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ def read_modules(folder: Path) -> Modules:
         elif name == "Normalize":
             steps.append(Normalize())
         elif name == "Dense":
-            steps.append(_dense(where))
+            steps.append(_dense(where, pooled=any(isinstance(step, Pooling) for step in steps)))
         elif name != "Dropout":  # which does nothing after training
             raise ValueError(
                 f"{path}: module {number} is a {kind}; Transformer (first), Pooling, Dense, Normalize are known"
@@ -183,18 +190,25 @@ def _pooling(path: Path) -> Pooling:
         modes = [named] if isinstance(named, str) else list(named)
     if not modes or any(mode not in _MODES for mode in modes):
         raise ValueError(f"{path}: pooling is {', '.join(map(str, modes)) or 'none'}; known are {', '.join(_MODES)}")
-    return Pooling(tuple(modes))
+    return Pooling(tuple(modes), config.get("include_prompt") is not False)
 
 
-def _dense(folder: Path) -> Dense:
-    config = read_json(folder / "config.json")
+def _dense(folder: Path, pooled: bool) -> Dense:
+    path = folder / "config.json"
+    config = read_json(path)
     activation = str(config.get("activation_function", "torch.nn.modules.activation.Tanh")).rpartition(".")[2]
     if activation not in ("Tanh", "Identity"):
-        raise ValueError(f"{folder / 'config.json'}: activation_function is {activation}; known are Tanh and Identity")
+        raise ValueError(f"{path}: activation_function is {activation}; known are Tanh and Identity")
     tensors: dict[str, Any] = dict(read_weights(folder))
-    weight, bias = tensors.get("linear.weight"), tensors.get("linear.bias")
-    if weight is None or weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
-        raise ValueError(f"{folder}: expected linear.weight (O, I) and perhaps linear.bias (O,)")
+    weight, bias = tensors.pop("linear.weight", None), tensors.pop("linear.bias", None)
+    if tensors or weight is None or weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
+        raise ValueError(f"{folder}: expected linear.weight (O, I), perhaps linear.bias (O,), and no other tensor")
+    place = "sentence_embedding" if pooled else "token_embeddings"
+    wanted = {"module_input_name": place, "module_output_name": place, "use_residual": False}
+    wanted |= {"in_features": weight.shape[1], "out_features": weight.shape[0], "bias": bias is not None}
+    for name, value in wanted.items():
+        if config.get(name) not in (None, value):
+            raise ValueError(f"{path}: {name} is {str(config[name])[:60]}; expected {value}")
     return Dense(weight, bias, activation)
 
 

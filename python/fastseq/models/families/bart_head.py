@@ -20,17 +20,9 @@ _TASKS: dict[str, ClassifierTask] = {
 
 def read_task(fields: Fields, classifiers: bool) -> ClassifierTask | None:
     """Return what the head is for, None if the model generates; parts of a model and other heads are a problem."""
-    architectures = fields.get("architectures")
-    name = str(architectures[0]) if isinstance(architectures, list) and architectures else "Model"
     tasks = _TASKS if classifiers else {}
-    for suffix, task in tasks.items():
-        if name.endswith(suffix):
-            return task
-    generates = "For" not in name.replace("ForConditionalGeneration", "")
-    if not generates or name.endswith(("Encoder", "Decoder", "DecoderWrapper")):
-        known = ["Model", "ForConditionalGeneration", *tasks]
-        fields.problem(f"architectures is {name!r}; expected one that ends with {', '.join(known)}")
-    return None
+    ending = fields.architecture("Model", ["Model", "ForConditionalGeneration", *tasks])
+    return tasks.get(ending)
 
 
 def head_sources(task: ClassifierTask) -> Sources:

@@ -63,12 +63,7 @@ class Head:
 
 def encoder_blueprint(fields: Fields, model_type: str, stack: StackConfig, sources: Sources, head: Head) -> Blueprint:
     """Return the blueprint of an encoder with the head that `architectures` names."""
-    architecture = fields.get("architectures", [])
-    name = architecture[0] if isinstance(architecture, list) and architecture else "Model"
-    task = next((task for suffix, task in _TASKS.items() if str(name).endswith(suffix)), None)
-    if task is None:
-        fields.problem(f"architectures is {name!r}; expected one that ends with {', '.join(_TASKS)}")
-        task = "feature-extraction"
+    task = _TASKS[fields.architecture("Model", list(_TASKS))]
     labels = {} if task == "feature-extraction" else head_labels(fields, task)
     has_dense = task == "text-classification" or (head.of_tokens and bool(labels))
     if has_dense:

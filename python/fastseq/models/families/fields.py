@@ -107,6 +107,15 @@ class Fields:
             return "relu"
         return _ACTIVATIONS[value.removeprefix(prefix)]
 
+    def architecture(self, default: str, endings: Sequence[str]) -> str:
+        """Return which of the endings, the first that fits, the name of the model's class has."""
+        value = self.get("architectures", [])
+        name = value[0] if isinstance(value, list) and value else default
+        ending = next((ending for ending in endings if str(name).endswith(ending)), None)
+        if ending is None:
+            self._problems.append(f"architectures is {_short(name)}; expected one that ends with {', '.join(endings)}")
+        return ending or default
+
     def require(self, name: str, wanted: Sequence[Any]) -> None:
         """Refuse what is not supported; absent is fine."""
         value = self.get(name)

@@ -9,7 +9,7 @@ from fastseq.models.families.blueprint import Blueprint, Family
 from fastseq.models.families.fields import Fields
 from fastseq.models.families.positions import relative_biases
 from fastseq.models.families.sources import Computed, Sources, Stored, attention, is_copy, linear, norm
-from fastseq.models.kinds import EncoderDecoderConfig
+from fastseq.models.kinds import EncoderConfig, EncoderDecoderConfig
 from fastseq.models.stack import Activation, StackConfig
 from fastseq.weights import StoredTensor
 
@@ -17,11 +17,10 @@ __all__ = ["FAMILY", "MT5", "UMT5"]
 
 
 def _read(model_type: str, fields: Fields, stored: Mapping[str, StoredTensor]) -> Blueprint:
-    buckets = fields.size("relative_attention_num_buckets", 32)
-    farthest = fields.positions("relative_attention_max_distance", 128)
-    if buckets < 4 or farthest <= buckets // 2:  # a decoder has half of them for one distance each
-        fields.problem(f"{buckets} buckets of relative positions do not fit a largest distance of {farthest}")
+    kind = fields.architecture("ForConditionalGeneration", ["ForConditionalGeneration", "EncoderModel", "Model"])
     encoder = _stack(model_type, fields, fields.layers("num_layers"), is_decoder=False)
+    if kind == "EncoderModel":
+        return _encoder_blueprint(model_type, fields, stored, encoder)
     decoder = _stack(model_type, fields, fields.layers("num_decoder_layers", len(encoder.layers)), is_decoder=True)
     names = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     embedding = next((name for name in names if name in stored), names[0])
@@ -51,6 +50,23 @@ def _read(model_type: str, fields: Fields, stored: Mapping[str, StoredTensor]) -
     return Blueprint(config=config, sources=sources, ignored=ignored)
 
 
+def _encoder_blueprint(
+    model_type: str, fields: Fields, stored: Mapping[str, StoredTensor], encoder: StackConfig
+) -> Blueprint:
+    """The encoder alone, of a folder that may have the whole model's weights."""
+    own = "encoder.embed_tokens.weight"  # what is computed with where it is not the shared one
+    sources = _sources(fields, "encoder", encoder)
+    sources["encoder.embedding.weight"] = Stored(own if own in stored else "shared.weight")
+    config = EncoderConfig(
+        model_type=model_type,
+        encoder=encoder,
+        task="feature-extraction",
+        id2label={},
+        pad_token_id=fields.token("pad_token_id", 0),
+    )
+    return Blueprint(config=config, sources=sources, ignored=(r"decoder\..*", r"(shared|lm_head)\.weight"))
+
+
 def _stack(model_type: str, fields: Fields, layers: tuple[int, ...], *, is_decoder: bool) -> StackConfig:
     usual = "relu" if model_type == "t5" else "gated-gelu"
     kind = fields.get("feed_forward_proj", usual)
@@ -61,6 +77,11 @@ def _stack(model_type: str, fields: Fields, layers: tuple[int, ...], *, is_decod
         activation = fields.activation("dense_act_fn", "relu")
     elif kind != "gated-gelu":
         activation = fields.activation("feed_forward_proj", usual, "gated-")
+    buckets = fields.size("relative_attention_num_buckets", 32)
+    farthest = fields.positions("relative_attention_max_distance", 128)
+    exact = buckets // (2 if is_decoder else 4)  # for one distance each; half of an encoder's are for those that follow
+    if not 1 <= exact < farthest:
+        fields.problem(f"{buckets} buckets of relative positions do not fit a largest distance of {farthest}")
     return StackConfig(
         vocab_size=fields.size("vocab_size"),
         hidden_size=fields.size("d_model"),
@@ -75,7 +96,7 @@ def _stack(model_type: str, fields: Fields, layers: tuple[int, ...], *, is_decod
         norm_eps=fields.number("layer_norm_epsilon", 1e-6),
         norm_first=True,
         final_norm=True,
-        relative_positions=fields.positions("relative_attention_max_distance", 128),
+        relative_positions=farthest,
         relative_layers=model_type == "umt5",
         attention_scale=1.0,
         cross_attention=is_decoder,
