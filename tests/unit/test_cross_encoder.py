@@ -145,7 +145,7 @@ def test_what_is_saved_scores_the_same(writable: Path, tmp_path: Path) -> None:
     (writable / "config.json").write_text(json.dumps(values | {"sentence_transformers": IDENTITY}))
     encoder = fastseq.CrossEncoder(writable, backend="native", compute_type="int8")
     encoder.model.save_pretrained(tmp_path / "packed")
-    again = fastseq.CrossEncoder(tmp_path / "packed")
+    again = fastseq.CrossEncoder(tmp_path / "packed", backend="native")
     assert again.activation_fn == "identity"
     assert np.array_equal(again.predict(PAIRS), encoder.predict(PAIRS))
 

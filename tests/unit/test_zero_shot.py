@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,7 @@ def test_a_text_is_cut_off_to_its_last_token_with_a_warning(folder: Path) -> Non
     whole = "a" + " a" * 59  # with three special tokens it leaves room for one token of the text
     with pytest.warns(UserWarning, match="the input and a hypothesis are longer than 64 tokens"):
         assert classify("a b", whole)["scores"] == classify("a", whole)["scores"]
-    with pytest.raises(
-        ValueError, match="and the special tokens are 64 tokens and leave no room for a text; the model"
-    ):
+    with pytest.raises(ValueError, match="is, with special tokens, 64 long and leaves no room for a text; the model"):
         classify("a", whole + " a")
 
 
@@ -92,6 +91,20 @@ def test_models_that_do_not_fit(tmp_path: Path) -> None:
         fastseq.pipeline(TASK, bert_folder(tmp_path / "one", "text-classification", ("entailment",)))
     with pytest.raises(ValueError, match="is for question-answering; expected one for text-classification"):
         fastseq.pipeline(TASK, bert_folder(tmp_path / "qa", "question-answering"))
+
+
+def test_the_pages_example_runs_with_a_small_model_in_place_of_its_own(folder: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "pipelines.md").read_text(encoding="utf-8")
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if TASK in block]
+    for old, new in (
+        ('"cross-encoder/nli-distilroberta-base"', repr(str(folder))),
+        ("\nclassify(", "\nfound = classify("),
+    ):
+        assert old in code
+        code = code.replace(old, new)
+    names: dict[str, Any] = {"fastseq": fastseq}
+    exec(compile(code, "pipelines.md", "exec"), names)
+    assert sorted(names["found"]["labels"]) == ["cooking", "money", "travel"]
 
 
 @pytest.mark.parametrize(

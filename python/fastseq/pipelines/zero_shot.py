@@ -168,8 +168,8 @@ class ZeroShotClassification(Pipeline):
         others = len(whole) - whole.sequences.count(0)
         if others >= limit:
             raise ValueError(
-                f"{self.task}: hypothesis {hypothesis!r} and the special tokens are {others} tokens and leave no room"
-                f" for a text; the model reads {limit}"
+                f"{self.task}: the hypothesis that begins with {hypothesis[:40]!r} is, with special tokens, {others}"
+                f" long and leaves no room for a text; the model reads {limit} tokens"
             )
         return self.tokenizer.encode(text, hypothesis, max_length=limit, truncation="only_first")
 
