@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class Weights:
         self.norm(f"{layer}.output.LayerNorm")
 
 
-def bert_folder(folder: Path, task: str) -> Path:
+def bert_folder(folder: Path, task: str, labels: Sequence[str] = tuple(LABELS)) -> Path:
     """Write a BERT with 64 positions and the head of a task."""
     wordpiece(folder, model_max_length=POSITIONS)
     size = load_tokenizer(folder).vocab_size
@@ -68,7 +69,7 @@ def bert_folder(folder: Path, task: str) -> Path:
     if task == "question-answering":
         weights.dense("qa_outputs", 2, WIDTH)
     elif task != "feature-extraction":
-        weights.dense("classifier", len(LABELS), WIDTH)
+        weights.dense("classifier", len(labels), WIDTH)
     config = {
         "model_type": "bert",
         "architectures": [_CLASSES[task]],
@@ -84,7 +85,7 @@ def bert_folder(folder: Path, task: str) -> Path:
         "pad_token_id": 0,
     }
     if task not in ("feature-extraction", "question-answering"):
-        config["id2label"] = {str(i): label for i, label in enumerate(LABELS)}
+        config["id2label"] = {str(i): label for i, label in enumerate(labels)}
     return _write(folder, config, weights)
 
 

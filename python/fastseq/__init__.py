@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastseq.models import Ensemble, load_model, save_model
     from fastseq.models.verify import verify
     from fastseq.pipelines import pipeline
+    from fastseq.pipelines.cross_encoder import CrossEncoder
     from fastseq.pipelines.semantic_index import SemanticIndex
     from fastseq.pipelines.sentence_encoder import SentenceEncoder
     from fastseq.search import Generation, GenerationConfig, Hypothesis, beam_search, greedy_search, stream_search
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CrossEncoder",
     "Ensemble",
     "Generation",
     "GenerationConfig",
@@ -61,6 +63,7 @@ _ORIGIN = {
     "load_model": "fastseq.models",
     "save_model": "fastseq.models",
     "pipeline": "fastseq.pipelines",
+    "CrossEncoder": "fastseq.pipelines.cross_encoder",
     "SemanticIndex": "fastseq.pipelines.semantic_index",
     "SentenceEncoder": "fastseq.pipelines.sentence_encoder",
     "load_tokenizer": "fastseq.text",

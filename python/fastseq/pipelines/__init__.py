@@ -18,6 +18,7 @@ _TASKS = {
     "text2text-generation": ("fastseq.pipelines.text2text", "Text2Text"),
     "text-generation": ("fastseq.pipelines.text_generation", "TextGeneration"),
     "text-classification": ("fastseq.pipelines.text_classification", "TextClassification"),
+    "zero-shot-classification": ("fastseq.pipelines.zero_shot", "ZeroShotClassification"),
     "token-classification": ("fastseq.pipelines.token_classification", "TokenClassification"),
     "question-answering": ("fastseq.pipelines.question_answering", "QuestionAnswering"),
     "feature-extraction": ("fastseq.pipelines.feature_extraction", "FeatureExtraction"),
@@ -39,7 +40,8 @@ def pipeline(task: str, model: Any = None, **options: Any) -> Any:
     task : str
         "pronounce" (or "grapheme-to-phoneme"), "translation" (or "translation_xx_to_yy"), "summarization",
         "text2text-generation", "text-generation", "text-classification" (or "sentiment-analysis"),
-        "token-classification" (or "ner"), "question-answering", "feature-extraction", "sentence-similarity".
+        "zero-shot-classification", "token-classification" (or "ner"), "question-answering", "feature-extraction",
+        "sentence-similarity".
     model : str, path or model
         A model folder, a file of another toolkit, the name of a model on the Hugging Face hub, or what `load_model`
         returned. Only "pronounce" has a bundled one by default.

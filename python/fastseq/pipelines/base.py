@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastseq.models import load_model
 from fastseq.models.hub import model_folder
 from fastseq.models.ragged import token_batches
@@ -193,6 +196,11 @@ class Pipeline(ABC):
         """Return the token types of a batch, or None if the model reads none."""
         kinds = getattr(getattr(self.model.config, "encoder", None), "token_types", 0)
         return [unit.type_ids for unit in units] if kinds > 1 else None
+
+    def logits(self, units: list[Encoding]) -> list[NDArray[np.float32]]:
+        """Return what the model's head makes of each of a batch."""
+        logits: list[NDArray[np.float32]] = self.model.logits([unit.ids for unit in units], self.type_ids(units))
+        return logits
 
     def text(self, item: Any, where: str) -> str:
         """Return an input that is text; TypeError otherwise."""

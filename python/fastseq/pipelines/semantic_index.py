@@ -53,6 +53,10 @@ class SemanticIndex:
     ImportError
         If the engine's package is not installed.
 
+    See Also
+    --------
+    fastseq.CrossEncoder : Reranks what was found.
+
     Examples
     --------
     >>> index = SemanticIndex()

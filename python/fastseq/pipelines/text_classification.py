@@ -87,8 +87,7 @@ class TextClassification(Pipeline):
 
     def compute(self, units: list[Encoding], options: Options) -> list[NDArray[np.float32]]:
         """Return the logits of a batch."""
-        logits: list[NDArray[np.float32]] = self.model.logits([unit.ids for unit in units], self.type_ids(units))
-        return logits
+        return self.logits(units)
 
     def finish(self, prepared: Prepared, outputs: list[Any], options: Options) -> Any:
         """Return the labels of one text."""

@@ -84,8 +84,7 @@ class TokenClassification(Pipeline):
 
     def compute(self, units: list[Encoding], options: Options) -> list[NDArray[np.float32]]:
         """Return the probabilities of the labels of all tokens of a batch."""
-        logits = self.model.logits([unit.ids for unit in units], self.type_ids(units))
-        return [functional.softmax(rows) for rows in logits]
+        return [functional.softmax(rows) for rows in self.logits(units)]
 
     def finish(self, prepared: Prepared, outputs: list[Any], options: Options) -> Any:
         """Return the entities of one text."""
