@@ -14,30 +14,22 @@ pytest.importorskip("tokenizers")
 pytest.importorskip("sentencepiece")
 
 from test_pipelines_encoders import SHORT, answers, close, theirs  # noqa: E402
-from torch_pipeline_models import LABELS, SEQ2SEQ, save  # noqa: E402
+from torch_pipeline_models import CLASSIFIER, LABELS, bart, save  # noqa: E402
 
 import fastseq  # noqa: E402
 from fastseq.text import load_tokenizer  # noqa: E402
-from tokenizer_folders import SENTENCES, byte_bpe, fairseq  # noqa: E402
+from tokenizer_folders import SENTENCES, fairseq  # noqa: E402
 
-POSITIONS = 200
-VALUES = SEQ2SEQ | {"max_position_embeddings": POSITIONS, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+POSITIONS = CLASSIFIER["max_position_embeddings"]
 LONG = " ".join(SENTENCES * 3)
 NAMED = {"id2label": dict(enumerate(LABELS))}
-
-
-def bart(folder: Path, head: str) -> Path:
-    byte_bpe(folder, "BartTokenizer", model_max_length=POSITIONS)
-    labels = {} if head == "QuestionAnswering" else NAMED
-    size = load_tokenizer(folder).vocab_size
-    return save(folder, f"BartFor{head}", transformers.BartConfig(vocab_size=size, **VALUES, **labels))
 
 
 def mbart(folder: Path, head: str) -> Path:
     """The language is behind the end token of a text."""
     fairseq("MBartTokenizer", "unigram")(folder)
     size = load_tokenizer(folder).vocab_size
-    return save(folder, f"MBartFor{head}", transformers.MBartConfig(vocab_size=size, **VALUES, **NAMED))
+    return save(folder, f"MBartFor{head}", transformers.MBartConfig(vocab_size=size, **CLASSIFIER, **NAMED))
 
 
 @pytest.mark.parametrize("build", [bart, mbart])

@@ -70,7 +70,7 @@ def scores_of(result: dict[str, Any]) -> dict[str, float]:
 
 @pytest.mark.filterwarnings("ignore:zero-shot-classification. none of the model's labels")
 @pytest.mark.parametrize("names", NAMES)
-@pytest.mark.parametrize("build", [models.bert, models.roberta])
+@pytest.mark.parametrize("build", [models.bert, models.roberta, models.bart])
 def test_scores_and_their_order(build: Any, names: str, folder: Any, backend: str) -> None:
     path = folder(build, names)
     ours, hf = fastseq.pipeline("zero-shot-classification", path), theirs(path)

@@ -107,6 +107,15 @@ SEQ2SEQ: dict[str, Any] = {
     "max_position_embeddings": 64,
     "init_std": 0.5,
 }
+CLASSIFIER = SEQ2SEQ | {"max_position_embeddings": 200, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+
+
+def bart(folder: Path, head: str, **changes: Any) -> Path:
+    """BART with a head, room for 200 tokens, and labels unless the head is for questions."""
+    byte_bpe(folder, "BartTokenizer", model_max_length=200)
+    size = load_tokenizer(folder).vocab_size
+    labels: dict[str, Any] = {} if head == "QuestionAnswering" else {"id2label": dict(enumerate(LABELS))}
+    return save(folder, f"BartFor{head}", transformers.BartConfig(vocab_size=size, **(CLASSIFIER | labels | changes)))
 
 
 def marian_model(folder: Path, languages: tuple[str, ...] = ()) -> Path:
