@@ -24,38 +24,39 @@ void turn_row(const float* cosines, const float* sines, int64_t heads, int64_t h
 
 }  // namespace
 
-std::shared_ptr<const Buffer<float>> Rotary::table(int64_t count) const {
+/// Cosines and sines of at least so many positions. Nobody waits for it; of two who compute it at once, one does so in
+/// vain.
+const float* Rotary::table(int64_t positions) const {
   const int64_t row = 2 * half_;
-  std::shared_ptr<const Buffer<float>> known;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    known = table_;
-  }
-  if (known != nullptr && known->size() >= count * row) return known;
-  // Nobody waits for it; of two who compute it at once, one keeps a table of its own.
-  const int64_t positions = std::max(count, known == nullptr ? 0 : 2 * known->size() / row);
-  auto larger = std::make_shared<Buffer<float>>(positions * row);
-  for (int64_t i = 0; i < half_; ++i) {
-    const float exponent = static_cast<float>(2 * i) / static_cast<float>(2 * half_);
-    const float frequency =
-        1.0f / static_cast<float>(std::pow(static_cast<double>(theta_), static_cast<double>(exponent)));
-    for (int64_t t = 0; t < positions; ++t) {
-      const float angle = static_cast<float>(t) * frequency;
-      (*larger)[t * row + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
-      (*larger)[t * row + half_ + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
+  const Table* known = table_.load(std::memory_order_acquire);
+  while (known == nullptr || known->numbers.size() < positions * row) {
+    const int64_t count = std::max(positions, known == nullptr ? 0 : 2 * known->numbers.size() / row);
+    auto larger = std::make_unique<Table>();
+    larger->numbers = Buffer<float>(count * row);
+    for (int64_t i = 0; i < half_; ++i) {
+      const float exponent = static_cast<float>(2 * i) / static_cast<float>(2 * half_);
+      const float frequency =
+          1.0f / static_cast<float>(std::pow(static_cast<double>(theta_), static_cast<double>(exponent)));
+      for (int64_t t = 0; t < count; ++t) {
+        const float angle = static_cast<float>(t) * frequency;
+        larger->numbers[t * row + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
+        larger->numbers[t * row + half_ + i] = static_cast<float>(std::sin(static_cast<double>(angle)));
+      }
+    }
+    if (table_.compare_exchange_strong(known, larger.get(), std::memory_order_acq_rel)) {
+      larger->smaller.reset(known);  // only the destructor reads it
+      known = larger.release();
     }
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (table_ == known) table_ = larger;
-  return larger;
+  return known->numbers.data();
 }
 
 void Rotary::turn(const int64_t* positions, int64_t rows, int64_t heads, int64_t stride, float* x) const {
   if (rows == 0) return;
-  const auto known = table(*std::max_element(positions, positions + rows) + 1);
+  const float* known = table(*std::max_element(positions, positions + rows) + 1);
   parallel_for(rows, kMinimumShare / (heads * 2 * half_ + 1) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const float* cosines = known->data() + positions[i] * 2 * half_;
+      const float* cosines = known + positions[i] * 2 * half_;
       turn_row(cosines, cosines + half_, heads, half_, x + i * stride);
     }
   });

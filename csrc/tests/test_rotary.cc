@@ -1,5 +1,8 @@
 // Rotary positions: pairs of numbers turned by angles that grow with the position.
 #include <algorithm>
+#include <cmath>
+#include <thread>
+#include <vector>
 
 #include "arrays.h"
 #include "layers/rotary.h"
@@ -80,4 +83,28 @@ TEST(rotary_gives_the_same_bits_alone_with_any_threads_and_after_its_table_has_g
   }
   set_num_threads(threads_before);
   grown.turn(nullptr, 0, heads, stride, nullptr);
+}
+
+TEST(rotary_tables_grow_on_many_threads_at_once) {
+  const int64_t size = 16, rows = 40;
+  const Floats x = random_floats(rows * size, 3);
+  const auto turned = [&](const Rotary& rotary, int64_t first) {
+    std::vector<int64_t> positions;
+    for (int64_t i = 0; i < rows; ++i) positions.push_back(first + i);
+    Floats result = x;
+    rotary.turn(positions.data(), rows, 1, size, result.data());
+    return result;
+  };
+  const Rotary shared(10000.0f, size);
+  std::vector<std::thread> threads;
+  std::vector<int64_t> wrong(4);
+  for (int64_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int64_t first = t; first < 3000; first += 131) {
+        if (turned(shared, first) != turned(Rotary(10000.0f, size), first)) ++wrong[static_cast<std::size_t>(t)];
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const int64_t count : wrong) CHECK_EQ(count, 0);
 }
