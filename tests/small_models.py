@@ -16,6 +16,13 @@ from tokenizer_folders import deberta, marian, wordpiece
 
 WIDTH, INNER, LAYERS, HEADS, POSITIONS = 32, 48, 2, 4, 64
 LABELS = ["O", "B-PER", "I-PER"]
+_SIZES: dict[str, Any] = {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "intermediate_size": INNER,
+    "max_position_embeddings": POSITIONS,
+}
 _CLASSES = {
     "feature-extraction": "BertModel",
     "text-classification": "BertForSequenceClassification",
@@ -70,15 +77,10 @@ def bert_folder(folder: Path, task: str, labels: Sequence[str] = tuple(LABELS)) 
         weights.dense("qa_outputs", 2, WIDTH)
     elif task != "feature-extraction":
         weights.dense("classifier", len(labels), WIDTH)
-    config = {
+    config = _SIZES | {
         "model_type": "bert",
         "architectures": [_CLASSES[task]],
         "vocab_size": size,
-        "hidden_size": WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "intermediate_size": INNER,
-        "max_position_embeddings": POSITIONS,
         "type_vocab_size": 2,
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-12,
@@ -104,15 +106,10 @@ def deberta_folder(folder: Path) -> Path:
         for part in ("query", "key", "value", "pos_query", "pos_key"):
             weights.dense(f"encoder.layer.{i}.attention.self.{part}_proj", WIDTH, WIDTH)
         weights.rest_of_layer(f"encoder.layer.{i}")
-    config = {
+    config = _SIZES | {
         "model_type": "deberta-v2",
         "architectures": ["DebertaV2Model"],
         "vocab_size": size,
-        "hidden_size": WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "intermediate_size": INNER,
-        "max_position_embeddings": POSITIONS,
         "position_biased_input": False,
         "relative_attention": True,
         "position_buckets": 8,

@@ -9,17 +9,14 @@ TransformerClassifier::TransformerClassifier(const TransformerClassifierConfig& 
       target_embedding_(own_embedding(tensors, "decoder", config.decoder)),
       decoder_(config.decoder, tensors, "decoder", target_embedding_),
       encoder_(config.encoder, tensors, "encoder",
-               config.shared_embedding ? target_embedding_ : own_embedding(tensors, "encoder", config.encoder)) {
-  const int64_t hidden = config.decoder.hidden_size;
-  if (config.head_dense) dense_ = tensors.linear("head.dense", hidden, hidden);
-  output_ = tensors.linear("head.output", config.labels, hidden);
-}
+               config.shared_embedding ? target_embedding_ : own_embedding(tensors, "encoder", config.encoder)),
+      head_(tensors, config.decoder, config.head) {}
 
 void TransformerClassifier::logits(const Ragged& source, const int32_t* decoder_ids,
                                    std::optional<std::span<const int64_t>> places, float* logits) const {
   const int64_t size = config_.decoder.hidden_size, tokens = source.tokens();
   const int64_t rows = places ? static_cast<int64_t>(places->size()) : tokens;
-  Buffer<float> memory(tokens * size), hidden(tokens * size), inner(config_.head_dense ? rows * size : 0);
+  Buffer<float> memory(tokens * size), hidden(tokens * size);
   encoder_.encode(source, nullptr, memory.data());
   decoder_.decode({decoder_ids, source.offsets, source.batch_size}, memory.data(), hidden.data());
   float* x = hidden.data();
@@ -27,11 +24,7 @@ void TransformerClassifier::logits(const Ragged& source, const int32_t* decoder_
     const int64_t place = (*places)[static_cast<std::size_t>(r)];
     std::memmove(x + r * size, x + place * size, static_cast<std::size_t>(size) * sizeof(float));
   }
-  if (config_.head_dense) {
-    dense_.forward(x, rows, inner.data(), Activation::kTanh);
-    x = inner.data();
-  }
-  output_.forward(x, rows, logits);
+  head_.forward(x, rows, logits);
 }
 
 }  // namespace fastseq

@@ -9,13 +9,11 @@
 
 namespace fastseq {
 
-/// Encoder and decoder read the same tokens, the decoder's one place later; on the decoder's last layer
-/// [dense, tanh and] a layer of `labels` outputs.
+/// Encoder and decoder read the same tokens, the decoder's one place later; a head on the decoder's last layer.
 struct TransformerClassifierConfig {
   TransformerStackConfig encoder, decoder;
   bool shared_embedding = false;  // the encoder reads the decoder's
-  int64_t labels = 0;
-  bool head_dense = false;
+  HeadConfig head;
 };
 
 class TransformerClassifier : public RecordedModel {
@@ -33,7 +31,7 @@ class TransformerClassifier : public RecordedModel {
   TransformerClassifierConfig config_;
   std::shared_ptr<const Embedding> target_embedding_;
   TransformerStack decoder_, encoder_;
-  Linear dense_, output_;  // (hidden, hidden), (labels, hidden)
+  LabelHead head_;
 };
 
 }  // namespace fastseq

@@ -73,14 +73,18 @@ struct TransformerDecoderConfig {
   OutputConfig output;
 };
 
-/// An encoder, and on it [dense, activation, [norm] and] a layer of `labels` outputs, for all tokens, the first or
-/// their mean.
+/// [dense, activation, [norm] and] a layer of `labels` outputs.
+struct HeadConfig {
+  int64_t labels = 0;  // 0: no head
+  bool dense = false, norm = false;
+  Activation activation = Activation::kNone;
+};
+
+/// An encoder, and a head for all tokens, the first or their mean.
 struct TransformerEncoderConfig {
   TransformerStackConfig encoder;
-  int64_t labels = 0;  // 0: no head
   Pooling pooling = Pooling::kNone;
-  bool head_dense = false, head_norm = false;
-  Activation head_activation = Activation::kNone;
+  HeadConfig head;
 };
 
 }  // namespace fastseq

@@ -184,6 +184,24 @@ void OutputLayer::forward(float* x, int64_t rows, float* logits) const {
   linear.forward(x, rows, logits);
 }
 
+LabelHead::LabelHead(const TensorMap& tensors, const TransformerStackConfig& stack, const HeadConfig& head)
+    : config(head) {
+  const int64_t hidden = stack.hidden_size;
+  if (head.dense) dense = tensors.linear("head.dense", hidden, hidden);
+  if (head.norm) norm = Norm(tensors, "head.norm", hidden, stack);
+  if (head.labels > 0) output = tensors.linear("head.output", head.labels, hidden);
+}
+
+void LabelHead::forward(float* x, int64_t rows, float* logits) const {
+  Buffer<float> hidden(config.dense ? rows * dense.out_features() : 0);
+  if (config.dense) {
+    dense.forward(x, rows, hidden.data(), config.activation);
+    x = hidden.data();
+  }
+  if (config.norm) norm.forward(x, rows, x);
+  output.forward(x, rows, logits);
+}
+
 std::shared_ptr<const Embedding> own_embedding(const TensorMap& tensors, const std::string& part,
                                                const TransformerStackConfig& config) {
   const int64_t width = config.table_width();

@@ -113,6 +113,17 @@ struct OutputLayer {
   Norm norm;      // behind it
 };
 
+/// Labels of the last layer's output. Named tensors: "head.dense", "head.norm", "head.output".
+struct LabelHead {
+  LabelHead(const TensorMap& tensors, const TransformerStackConfig& stack, const HeadConfig& head);
+  /// logits (rows, labels) from x (rows, hidden), which may change.
+  void forward(float* x, int64_t rows, float* logits) const;
+
+  HeadConfig config;
+  Linear dense, output;  // (hidden, hidden), (labels, hidden)
+  Norm norm;             // between them
+};
+
 /// Embeddings of `part` with rows of their own.
 std::shared_ptr<const Embedding> own_embedding(const TensorMap& tensors, const std::string& part,
                                                const TransformerStackConfig& config);

@@ -61,29 +61,21 @@ void TransformerLanguageModel::logits(const Ragged& source, float* logits) const
 }
 
 TransformerEncoder::TransformerEncoder(const TransformerEncoderConfig& config, const TensorMap& tensors)
-    : config_(config), encoder_(config.encoder, tensors, "encoder", own_embedding(tensors, "encoder", config.encoder)) {
-  const int64_t hidden = config.encoder.hidden_size;
-  if (config.head_dense) dense_ = tensors.linear("head.dense", hidden, hidden);
-  if (config.head_norm) norm_ = Norm(tensors, "head.norm", hidden, config.encoder);
-  if (config.labels > 0) output_ = tensors.linear("head.output", config.labels, hidden);
-}
+    : config_(config),
+      encoder_(config.encoder, tensors, "encoder", own_embedding(tensors, "encoder", config.encoder)),
+      head_(tensors, config.encoder, config.head) {}
 
 void TransformerEncoder::logits(const Ragged& source, const int32_t* token_types, float* logits) const {
   const int64_t size = config_.encoder.hidden_size, tokens = source.tokens();
   const bool pooled = config_.pooling != Pooling::kNone;
   const int64_t rows = pooled ? source.batch_size : tokens;
-  Buffer<float> hidden(tokens * size), inner(config_.head_dense ? rows * size : 0);
+  Buffer<float> hidden(tokens * size);
   encode(source, token_types, hidden.data());
   float* x = hidden.data();
   for (int64_t b = 0; pooled && b < source.batch_size; ++b) {  // to the front: b <= offsets[b]
     pool(config_.pooling, x + source.offsets[b] * size, source.length(b), size, x + b * size);
   }
-  if (config_.head_dense) {
-    dense_.forward(x, rows, inner.data(), config_.head_activation);
-    x = inner.data();
-  }
-  if (config_.head_norm) norm_.forward(x, rows, x);
-  output_.forward(x, rows, logits);
+  head_.forward(x, rows, logits);
 }
 
 }  // namespace fastseq

@@ -66,8 +66,7 @@ class TransformerEncoder : public RecordedModel {
  private:
   TransformerEncoderConfig config_;
   TransformerStack encoder_;
-  Linear dense_, output_;
-  Norm norm_;  // behind the dense layer
+  LabelHead head_;
 };
 
 }  // namespace fastseq

@@ -89,11 +89,34 @@ void TransformerStack::relative_biases(int64_t i, int64_t first, int64_t last, B
   }
 }
 
+/// Calls `attend(args, first token, head)` for the heads of every sequence, of which a token sees about `seen`. Of
+/// `args` the queries, keys and values are still to be said; its memory has `more` floats behind what the kernel needs.
+template <typename Attend>
+void TransformerStack::for_each_head(const Ragged& source, int64_t seen, int64_t more, Scratch& scratch,
+                                     const Attend& attend) const {
+  const int64_t heads = config_.num_heads, size = config_.head_size, inner = config_.inner_size();
+  const int64_t work = source.tokens() / std::max<int64_t>(1, source.batch_size) * seen * 2 * size + 1;
+  parallel_for(source.batch_size * heads, kMinimumShare / work + 1, [&](int64_t begin, int64_t end) {
+    Buffer<float> memory(attention_scratch_size(scratch.longest, size, size) + more);
+    for (int64_t share = begin; share < end; ++share) {
+      const int64_t b = share / heads, head = share % heads, first = source.offsets[b];
+      AttentionArgs args;
+      args.queries = args.keys = source.length(b);
+      args.head_size = args.value_size = size;
+      args.output = scratch.context.data() + first * inner + head * size;
+      args.output_stride = inner;
+      args.scale = config_.attention_scale;
+      args.scratch = memory.data();
+      attend(args, first, head);
+    }
+  });
+}
+
 void TransformerStack::self_attention(int64_t i, const Ragged& source, bool causal, float* key_value,
                                       const float* input, Scratch& scratch, float* output) const {
   const SelfAttentionWeights& weights = *layer(i).self_attention;
   const int64_t tokens = source.tokens(), heads = config_.num_heads, size = config_.head_size;
-  const int64_t inner = config_.inner_size(), longest = scratch.longest;
+  const int64_t inner = config_.inner_size();
   const int64_t window = config_.windows.empty() ? 0 : config_.windows[static_cast<std::size_t>(i)];
   float* projected = scratch.query_key_value.data();
   weights.query_key_value.forward(input, tokens, projected);
@@ -105,37 +128,25 @@ void TransformerStack::self_attention(int64_t i, const Ragged& source, bool caus
     std::memcpy(key_value + t * 2 * inner, projected + t * 3 * inner + inner,
                 static_cast<std::size_t>(2 * inner) * sizeof(float));
   }
-  const int64_t seen = window == 0 ? longest : std::min(longest, 2 * window);
-  const int64_t work = tokens / std::max<int64_t>(1, source.batch_size) * seen * 2 * size + 1;
-  parallel_for(source.batch_size * heads, kMinimumShare / work + 1, [&](int64_t begin, int64_t end) {
-    const bool relative = !weights.relative.empty();
-    Buffer<float> memory(attention_scratch_size(longest, size, size) +
-                         (relative ? weights.relative.scratch_size(longest) : 0));
-    for (int64_t share = begin; share < end; ++share) {
-      const int64_t b = share / heads, head = share % heads, first = source.offsets[b];
-      AttentionArgs args;
-      args.queries = args.keys = source.length(b);
-      args.head_size = args.value_size = size;
-      args.query = projected + first * 3 * inner + head * size;
-      args.key = args.query + inner;
-      args.value = args.key + inner;
-      args.output = scratch.context.data() + first * inner + head * size;
-      args.query_stride = args.key_stride = args.value_stride = 3 * inner;
-      args.output_stride = inner;
-      args.scale = config_.attention_scale;
-      args.is_causal = causal;
-      args.window = window;
-      if (scratch.biases.size() > 0) {  // of query q and key k: at key - query, from the middle
-        args.add = scratch.biases.data() + head * (2 * longest - 1) + longest - 1;
-        args.mask_query_stride = -1;
-        args.mask_key_stride = 1;
-      }
-      args.scratch = memory.data();
-      if (relative) {
-        weights.relative.attend(args, head, scratch.rows);
-      } else {
-        kernels().attention(args);
-      }
+  const int64_t seen = window == 0 ? scratch.longest : std::min(scratch.longest, 2 * window);
+  const bool relative = !weights.relative.empty();
+  const int64_t more = relative ? weights.relative.scratch_size(scratch.longest) : 0;
+  for_each_head(source, seen, more, scratch, [&](AttentionArgs& args, int64_t first, int64_t head) {
+    args.query = projected + first * 3 * inner + head * size;
+    args.key = args.query + inner;
+    args.value = args.key + inner;
+    args.query_stride = args.key_stride = args.value_stride = 3 * inner;
+    args.is_causal = causal;
+    args.window = window;
+    if (scratch.biases.size() > 0) {  // of query q and key k: at key - query, from the middle
+      args.add = scratch.biases.data() + head * (2 * scratch.longest - 1) + scratch.longest - 1;
+      args.mask_query_stride = -1;
+      args.mask_key_stride = 1;
+    }
+    if (relative) {
+      weights.relative.attend(args, head, scratch.rows);
+    } else {
+      kernels().attention(args);
     }
   });
   weights.output.forward(scratch.context.data(), tokens, output);
@@ -143,29 +154,17 @@ void TransformerStack::self_attention(int64_t i, const Ragged& source, bool caus
 
 void TransformerStack::cross_attention(const CrossAttentionWeights& weights, const Ragged& source, const float* memory,
                                        const float* input, Scratch& scratch, float* output) const {
-  const int64_t tokens = source.tokens(), heads = config_.num_heads, size = config_.head_size;
-  const int64_t inner = config_.inner_size(), longest = scratch.longest;
+  const int64_t tokens = source.tokens(), size = config_.head_size, inner = config_.inner_size();
   float *query = scratch.query_key_value.data(), *key_value = query + tokens * inner;
   weights.query.forward(input, tokens, query);
   weights.key_value.forward(memory, tokens, key_value);
-  const int64_t work = tokens / std::max<int64_t>(1, source.batch_size) * longest * 2 * size + 1;
-  parallel_for(source.batch_size * heads, kMinimumShare / work + 1, [&](int64_t begin, int64_t end) {
-    Buffer<float> scores(attention_scratch_size(longest, size, size));
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t b = i / heads, head = i % heads, first = source.offsets[b];
-      AttentionArgs args;
-      args.queries = args.keys = source.length(b);
-      args.head_size = args.value_size = size;
-      args.query = query + first * inner + head * size;
-      args.key = key_value + first * 2 * inner + head * size;
-      args.value = args.key + inner;
-      args.output = scratch.context.data() + first * inner + head * size;
-      args.query_stride = args.output_stride = inner;
-      args.key_stride = args.value_stride = 2 * inner;
-      args.scale = config_.attention_scale;
-      args.scratch = scores.data();
-      kernels().attention(args);
-    }
+  for_each_head(source, scratch.longest, 0, scratch, [&](AttentionArgs& args, int64_t first, int64_t head) {
+    args.query = query + first * inner + head * size;
+    args.key = key_value + first * 2 * inner + head * size;
+    args.value = args.key + inner;
+    args.query_stride = inner;
+    args.key_stride = args.value_stride = 2 * inner;
+    kernels().attention(args);
   });
   weights.output.forward(scratch.context.data(), tokens, output);
 }

@@ -58,6 +58,8 @@ class TransformerStack {
 
  private:
   struct Scratch;
+  template <typename Attend>
+  void for_each_head(const Ragged& source, int64_t seen, int64_t more, Scratch& scratch, const Attend& attend) const;
   void cross_attention(const CrossAttentionWeights& weights, const Ragged& source, const float* memory,
                        const float* input, Scratch& scratch, float* output) const;
   void run(const Ragged& source, const int32_t* token_types, bool causal, const KeyValueOf& key_value_of,

@@ -14,8 +14,9 @@ TransformerClassifierConfig classifier_config(const py::dict& config) {
   c.encoder = stack_config(config, "encoder");
   c.decoder = stack_config(config, "decoder");
   c.shared_embedding = read<bool>(config, "shared_embedding");
-  c.labels = positive(config, "num_labels");
-  c.head_dense = read<bool>(config, "head_dense");
+  c.head.labels = positive(config, "num_labels");
+  c.head.dense = read<bool>(config, "head_dense");
+  c.head.activation = Activation::kTanh;
   if (c.encoder.cross_attention || !c.decoder.cross_attention || c.decoder.ssru ||
       c.encoder.hidden_size != c.decoder.hidden_size || c.encoder.vocab_size != c.decoder.vocab_size) {
     throw std::invalid_argument(
@@ -46,7 +47,7 @@ FloatArray classifier_logits(const TransformerClassifier& model, const Int32Arra
   require_shape(decoder_ids, "decoder_ids", {ids.size()});
   ragged(decoder_ids, offsets, "decoder_ids", decoder.vocab_size, decoder.max_positions);
   if (places) require_places(*places, ids.size());
-  FloatArray result({places ? places->size() : ids.size(), static_cast<py::ssize_t>(model.config().labels)});
+  FloatArray result({places ? places->size() : ids.size(), static_cast<py::ssize_t>(model.config().head.labels)});
   float* to = result.mutable_data();
   const int32_t* read = decoder_ids.data();
   std::optional<std::span<const int64_t>> chosen;

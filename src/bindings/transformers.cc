@@ -8,6 +8,7 @@
 #include "transformer_arguments.h"
 
 namespace fastseq::bindings {
+namespace {
 
 Activation read_activation(const py::dict& config, const char* key) {
   return choice<Activation>(config, key,
@@ -38,6 +39,16 @@ void require_relative(const TransformerStackConfig& c) {
   }
 }
 
+/// What the steps of a decoder do not have.
+void require_decoder(const TransformerStackConfig& c) {
+  if (c.relative_vectors() > 0 || c.convolution > 0) {
+    throw std::invalid_argument("config: only an encoder may have vectors of distances or a convolution");
+  }
+  if (!c.rotary.empty() || !c.windows.empty()) {
+    throw std::invalid_argument("config: only an encoder may have rotary positions or windows");
+  }
+}
+
 /// One value of at least `least` for each layer, or none.
 template <typename T>
 void require_layer_values(const std::vector<T>& values, const std::vector<int64_t>& layers, const char* name, T least) {
@@ -46,6 +57,8 @@ void require_layer_values(const std::vector<T>& values, const std::vector<int64_
     throw std::invalid_argument(std::string("config: ") + name + " must have a number for each layer, or none");
   }
 }
+
+}  // namespace
 
 TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   const auto fields = read<py::dict>(config, part);
@@ -91,9 +104,7 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   c.cross_attention = read<bool>(fields, "cross_attention");
   c.ssru = read<bool>(fields, "ssru");
   if (c.ssru && !c.cross_attention) throw std::invalid_argument("config: only a decoder with an encoder may have SSRU");
-  if (part == std::string("decoder") && (c.relative_vectors() > 0 || c.convolution > 0)) {
-    throw std::invalid_argument("config: only an encoder may have vectors of distances or a convolution");
-  }
+  if (part == std::string("decoder")) require_decoder(c);
   if (!c.first_norm && !c.norm_first)
     throw std::invalid_argument("config: without first_norm, norm_first must be true");
   require_layer_values(c.rotary, c.layers, "rotary", std::numeric_limits<float>::min());
@@ -102,12 +113,7 @@ TransformerStackConfig stack_config(const py::dict& config, const char* part) {
   return c;
 }
 
-/// What steps of a decoder do not have.
-void require_steps(const TransformerStackConfig& c) {
-  if (!c.rotary.empty() || !c.windows.empty()) {
-    throw std::invalid_argument("config: only an encoder may have rotary positions or windows");
-  }
-}
+namespace {
 
 OutputConfig output_config(const py::dict& config) {
   OutputConfig c;
@@ -118,13 +124,10 @@ OutputConfig output_config(const py::dict& config) {
   return c;
 }
 
-namespace {
-
 TransformerSeq2SeqConfig seq2seq_config(const py::dict& config) {
   TransformerSeq2SeqConfig c;
   c.encoder = stack_config(config, "encoder");
   c.decoder = stack_config(config, "decoder");
-  require_steps(c.decoder);
   c.output = output_config(config);
   c.shared_embedding = read<bool>(config, "shared_embedding");
   c.memory_projection = read<bool>(config, "memory_projection");
@@ -142,7 +145,6 @@ TransformerSeq2SeqConfig seq2seq_config(const py::dict& config) {
 TransformerDecoderConfig decoder_config(const py::dict& config) {
   TransformerDecoderConfig c;
   c.decoder = stack_config(config, "decoder");
-  require_steps(c.decoder);
   c.output = output_config(config);
   if (c.decoder.cross_attention) throw std::invalid_argument("config: a decoder alone has nothing to attend to");
   return c;
@@ -151,12 +153,12 @@ TransformerDecoderConfig decoder_config(const py::dict& config) {
 TransformerEncoderConfig encoder_config(const py::dict& config) {
   TransformerEncoderConfig c;
   c.encoder = stack_config(config, "encoder");
-  c.labels = not_negative(config, "num_labels");
+  c.head.labels = not_negative(config, "num_labels");
   c.pooling = choice<Pooling>(config, "pooling",
                               {{"none", Pooling::kNone}, {"first", Pooling::kFirst}, {"mean", Pooling::kMean}});
-  c.head_dense = read<bool>(config, "head_dense");
-  c.head_norm = read<bool>(config, "head_norm");
-  c.head_activation = read_activation(config, "head_activation");
+  c.head.dense = read<bool>(config, "head_dense");
+  c.head.norm = read<bool>(config, "head_norm");
+  c.head.activation = read_activation(config, "head_activation");
   if (c.encoder.cross_attention) throw std::invalid_argument("config: an encoder alone has nothing to attend to");
   return c;
 }
@@ -218,14 +220,14 @@ FloatArray head_logits(const TransformerEncoder& model, const Int32Array& ids, c
                        const std::optional<Int32Array>& token_types) {
   const EncoderBatch batch(model, ids, offsets, token_types);
   const bool pooled = model.config().pooling != Pooling::kNone;
-  if (model.config().labels == 0) throw std::invalid_argument("the model has no head; it can only encode");
+  if (model.config().head.labels == 0) throw std::invalid_argument("the model has no head; it can only encode");
   for (int64_t b = 0; pooled && b < batch.source.batch_size; ++b) {
     if (batch.source.length(b) == 0) {
       throw std::invalid_argument("ids[" + std::to_string(b) + "] is empty; expected at least one token");
     }
   }
   const py::ssize_t rows = pooled ? batch.source.batch_size : ids.size();
-  FloatArray result({rows, static_cast<py::ssize_t>(model.config().labels)});
+  FloatArray result({rows, static_cast<py::ssize_t>(model.config().head.labels)});
   float* to = result.mutable_data();
   py::gil_scoped_release release;
   model.logits(batch.source, batch.types, to);

@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 import torch  # noqa: E402
-from torch_families import assert_close, batches, padded, randomise, save  # noqa: E402
+from torch_families import TASKS, assert_close, batches, padded, randomise, save  # noqa: E402
 
 BERT: dict[str, Any] = {
     "vocab_size": 71,
@@ -45,13 +45,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         BERT | {"embedding_size": 24, "num_hidden_layers": 4, "num_hidden_groups": 2, "inner_group_num": 2},
     ),
     "bert-relu": ("Bert", BERT | {"hidden_act": "relu", "num_attention_heads": 4, "layer_norm_eps": 1e-5}),
-}
-TASKS = {
-    "Model": "feature-extraction",
-    "ForMaskedLM": "feature-extraction",
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-    "ForQuestionAnswering": "question-answering",
 }
 LENGTHS = [9, 1, 31, 4, 17]
 LABELS = {0: "bad", 1: "good", 2: "neither", 3: "both", 4: "other"}

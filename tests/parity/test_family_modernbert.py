@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 import torch  # noqa: E402
-from torch_families import assert_close, batches, padded, randomise, save  # noqa: E402
+from torch_families import TASKS, assert_close, batches, padded, randomise, save  # noqa: E402
 
 MODERNBERT: dict[str, Any] = {
     "vocab_size": 71,
@@ -49,13 +49,6 @@ CASES: dict[str, dict[str, Any]] = {
             "sliding_attention": {"rope_type": "default", "rope_theta": 77.5},
         }
     },
-}
-TASKS = {
-    "Model": "feature-extraction",
-    "ForMaskedLM": "feature-extraction",
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-    "ForQuestionAnswering": "question-answering",
 }
 LENGTHS = [9, 1, 31, 4, 600, 17]
 LABELS = {0: "bad", 1: "good", 2: "neither", 3: "both", 4: "other"}

@@ -13,6 +13,15 @@ import fastseq
 
 torch.set_num_threads(1)  # the models are tiny
 
+# What encoders of these classes are for.
+TASKS = {
+    "Model": "feature-extraction",
+    "ForMaskedLM": "feature-extraction",
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+}
+
 
 # Standard deviation of the weights whose name has one of the words, the first that fits; those of dense layers are for
 # inputs of length 1. Attention adds less than feed-forward layers do, or a decoder would look at the same sentence in
