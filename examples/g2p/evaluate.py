@@ -2,6 +2,7 @@
 
     python evaluate.py --test-words test.txt
     python evaluate.py --test-words test.txt --model RNN=models/rnn --model LSTM=models/lstm --json results.json
+    python evaluate.py --test-words test.txt --model LSTM=models/lstm --ngram models/ngram
 
 Prints a Markdown table. Pronunciations are without stress, as usual: those that differ in stress only count together.
 With stress a word is right only if it equals a pronunciation of the newest CMUdict, over the words that are in it.
@@ -24,6 +25,7 @@ from fastseq.pipelines.pronounce import Pronouncer
 Pronunciations = dict[str, list[tuple[str, ...]]]
 
 BUNDLED = {"LSTM with attention": "lstm", "Transformer": "transformer", "both together": "ensemble"}
+ALONE = 1  # beams with which one pronunciation is found, and an n-gram has nothing to choose from
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def main() -> None:
     parser.add_argument(
         "--model", type=named_folder, action="append", metavar="NAME=FOLDER", help="(default: the bundled models)"
     )
+    parser.add_argument("--ngram", type=Path, help="folder of a joint n-gram that judges what the models find, too")
     parser.add_argument("--num-beams", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--threads", type=int, help="(default: all)")
     parser.add_argument("--backend", choices=("native", "numpy"))
@@ -104,14 +107,19 @@ def main() -> None:
         stressed.setdefault(word, []).append(phonemes)
 
     rows = []
-    for name, folder in args.model or BUNDLED.items():
-        pronouncer = Pronouncer(folder, backend=args.backend)
+    ngram = args.ngram or args.model is None
+    models = list(args.model or BUNDLED.items())
+    for name, folder, judge in [(*model, False) for model in models] + [(*model, ngram) for model in models if ngram]:
+        pronouncer = Pronouncer(folder, ngram=judge, backend=args.backend)
         known = {w: r for w, r in references.items() if set(w) <= set(pronouncer.vocabulary.source)}
         for word in sorted(references.keys() - known.keys()):
             print(f"{name}: left out {word!r}, which has an unknown character", file=sys.stderr)
+        title = f"{name}, n-gram" if judge else name
         for num_beams in args.num_beams:
-            rows.append(evaluate(name, pronouncer, num_beams, known, stressed))
-            print(f"{name}, {num_beams} beams: done", file=sys.stderr)
+            if judge and num_beams == ALONE:
+                continue
+            rows.append(evaluate(title, pronouncer, num_beams, known, stressed))
+            print(f"{title}, {num_beams} beams: done", file=sys.stderr)
     print(markdown(rows))
     threads = fastseq.get_num_threads()
     print(f"\n{rows[0].words:,} words, {rows[0].words_with_stress:,} of them in CMUdict; {threads} threads.")

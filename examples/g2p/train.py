@@ -22,7 +22,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from corpus import Pair, Vocabulary, batches, error_rates, read_cmudict, split, vocabulary
+from fastseq.models.quantized import quantize_tensors
 from fastseq.pipelines.stress import without_stress
+from fastseq.weights import write_safetensors
 from networks import CONFIGS, build
 
 PAD, BOS, EOS = 0, 1, 2
@@ -122,14 +124,16 @@ def set_dropout(model: nn.Module, rate: float) -> None:
             module.dropout = rate
 
 
-def export(folder: Path, config: dict[str, Any], weights: dict[str, Tensor], vocab: Vocabulary) -> None:
-    """Write config.json, vocab.json and model.safetensors (bfloat16: 8 significant bits cost no accuracy here)."""
+def export(folder: Path, config: dict[str, Any], weights: dict[str, Tensor], vocab: Vocabulary, dtype: str) -> None:
+    """Write config.json, vocab.json and model.safetensors (8 significant bits cost no accuracy here)."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     vocab.save(folder / "vocab.json")
-    save_file(
-        {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in weights.items()}, folder / "model.safetensors"
-    )
+    path = folder / "model.safetensors"
+    if dtype == "int8":
+        write_safetensors(path, quantize_tensors({name: tensor.float().numpy() for name, tensor in weights.items()}))
+    else:
+        save_file({name: tensor.to(torch.bfloat16).contiguous() for name, tensor in weights.items()}, path)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -155,6 +159,8 @@ def train(args: argparse.Namespace) -> None:
     model = build(config, cycles[0].dropout)
     if args.start_from:
         weights = load_file(args.start_from / "model.safetensors")
+        if any(tensor.dtype == torch.int8 for tensor in weights.values()):
+            raise SystemExit(f"{args.start_from} has int8 weights; start from a folder with bfloat16")
         model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     ema = build(config, 0.0)
     ema.load_state_dict(model.state_dict())
@@ -205,7 +211,7 @@ def train(args: argparse.Namespace) -> None:
         )
         if word_error < best:
             best = word_error
-            export(args.output, config, dict(ema.state_dict()), vocab)
+            export(args.output, config, dict(ema.state_dict()), vocab, args.dtype)
         state = {"model": model.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict()}
         state |= {"rng": torch.get_rng_state(), "epoch": epoch + 1, "best": best, "step": step}
         torch.save(state, checkpoint.with_suffix(".tmp"))
@@ -226,6 +232,12 @@ def main() -> None:
         choices=("bfloat16", "float32"),
         default="bfloat16",
         help="of the products in training; weights, sums and the exported model are independent of it",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("bfloat16", "int8"),
+        default="bfloat16",
+        help="of the stored weights; int8 has a scale for each row",
     )
     parser.add_argument("--seed", type=int, default=1)
     train(parser.parse_args())

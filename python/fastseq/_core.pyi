@@ -229,6 +229,26 @@ class TransformerEncoder:
 class Ensemble(Seq2Seq):
     def __init__(self, models: tuple[Seq2Seq, ...], weights: list[float], average: str) -> None: ...
 
+class JointNgram:
+    def __init__(
+        self,
+        source_vocab_size: int,
+        target_vocab_size: int,
+        unit_sources: NDArray[np.int32],
+        unit_targets: NDArray[np.int32],
+        units: NDArray[np.int32],
+        num_children: NDArray[np.int32],
+        log_probs: NDArray[np.float32],
+        backoffs: NDArray[np.float32],
+    ) -> None: ...
+    def score(
+        self,
+        ids: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        target_ids: NDArray[np.int32],
+        target_offsets: NDArray[np.int64],
+    ) -> NDArray[np.float32]: ...
+
 class Decoding:
     def __init__(
         self,

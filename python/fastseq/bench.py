@@ -112,7 +112,7 @@ def _pronounce(model: str, num_beams: int) -> Case:
 
     def prepare(backend: ModuleType) -> Callable[[], Any]:
         name = "numpy" if backend is _backend.get("numpy") else "native"
-        pronounce = pipeline("pronounce", model, backend=name)
+        pronounce = pipeline("pronounce", model, ngram=False, backend=name)
         return lambda: [h["score"] for h in pronounce("onomatopoeia", num_beams=num_beams)]
 
     return Case(f"pronounce one word, {model}, beam {num_beams}", prepare)

@@ -13,6 +13,7 @@ void register_search(py::module_& m);
 void register_models(py::module_& m);
 void register_transformers(py::module_& m);
 void register_classifiers(py::module_& m);
+void register_joint_ngram(py::module_& m);
 }  // namespace fastseq::bindings
 
 // The module keeps no state that the GIL would have to protect: free-threaded Python may run it as it is.
@@ -27,4 +28,5 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   fastseq::bindings::register_models(m);
   fastseq::bindings::register_transformers(m);
   fastseq::bindings::register_classifiers(m);
+  fastseq::bindings::register_joint_ngram(m);
 }

@@ -12,8 +12,9 @@ import pytest
 
 import fastseq
 from fastseq.pipelines.attention_plot import draw_attention
-from fastseq.pipelines.pronounce import BUNDLED_MODELS, Pronouncer
+from fastseq.pipelines.pronounce import BUNDLED_MODELS, BUNDLED_NGRAM, Pronouncer
 from fastseq.pipelines.words import split_words
+from joint_ngrams import random_table
 from tiny_models import BACKENDS, random_model, recurrent_config, write_folder
 
 
@@ -168,7 +169,82 @@ def test_the_ensemble_is_of_the_bundled_models() -> None:
     models = [Pronouncer(name).model for name in BUNDLED_MODELS]
     words = ["colonel", "hiccough"]
     expected = Pronouncer(fastseq.Ensemble(models, average="log")).words(words)
-    assert Pronouncer("ensemble").words(words) == expected
+    assert Pronouncer("ensemble", ngram=False).words(words) == expected
+
+
+@pytest.fixture(scope="module")
+def found_by_the_model() -> Any:
+    """What the search of the bundled LSTM finds, and what the n-gram says to it."""
+    words = ["tomato", "onomatopoeia", "record", "b.b.c", "zzz"]
+    results = Pronouncer("lstm", ngram=False).words(words, num_beams=6, num_return_sequences=6)
+    return words, [[result, *result["alternatives"]] for result in results]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
+def test_an_ngram_ranks_what_the_search_has_found(found_by_the_model: Any, weight: float) -> None:
+    words, found = found_by_the_model
+    pronouncer = Pronouncer("lstm", ngram_weight=weight)
+    ngram: Any = pronouncer.ngram
+    letters, phonemes = ngram.vocabulary.source, ngram.vocabulary.target
+    results = pronouncer.words(words, num_beams=6, num_return_sequences=6)
+    for word, candidates, result in zip(words, found, results, strict=True):
+        expected = {}
+        for candidate in candidates:
+            said = [phonemes.index(phoneme.rstrip("012")) for phoneme in candidate["phonemes"]]
+            [judged] = ngram.score([[letters.index(letter) for letter in word]], [said])
+            total = candidate["score"] * (len(said) + 1) + weight * max(judged, -15.0 * (len(word) + 1))
+            expected[candidate["pronunciation"]] = total / (len(said) + 1)
+        given = {other["pronunciation"]: other["score"] for other in [result, *result["alternatives"]]}
+        # Scores of the search are float32, and multiplied by up to 20 steps here.
+        assert given == pytest.approx(expected, rel=2e-5)
+        assert list(given.values()) == sorted(given.values(), reverse=True)
+        [best] = pronouncer.words([word], num_beams=6)
+        assert best["pronunciation"] == result["pronunciation"]
+        assert pronouncer.attention(word, num_beams=6)["phonemes"] == result["phonemes"]
+
+
+def test_stress_variants_are_judged_as_one() -> None:
+    pronouncer = Pronouncer("lstm")
+    [alone] = Pronouncer("lstm", ngram=False).words(["record"], num_return_sequences=5, stress=False)
+    [judged] = pronouncer.words(["record"], num_return_sequences=5, stress=False)
+    ngram: Any = pronouncer.ngram
+    word = [ngram.vocabulary.source.index(letter) for letter in "record"]
+    before = {r["pronunciation"]: r["score"] for r in [alone, *alone["alternatives"]]}
+    for result in [judged, *judged["alternatives"]]:
+        said = [ngram.vocabulary.target.index(phoneme) for phoneme in result["phonemes"]]
+        added = 0.8 * ngram.score([word], [said])[0] / (len(said) + 1)
+        assert result["score"] == pytest.approx(before.pop(result["pronunciation"]) + added, rel=1e-5)
+    assert before == {}
+
+
+def test_who_is_judged_by_default(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "tiny")
+    assert Pronouncer("transformer").ngram is not None
+    assert Pronouncer(folder).ngram is None
+    assert Pronouncer(folder, ngram=True).ngram is not None
+    with pytest.raises(TypeError, match="ngram is int; expected True, False, a path or a JointNgram"):
+        Pronouncer("lstm", ngram=1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="is for text2text-generation; expected a joint n-gram"):
+        Pronouncer("lstm", ngram=folder)
+    with pytest.raises(ValueError, match="is for scoring of pairs; expected one that pronounces"):
+        Pronouncer(BUNDLED_NGRAM)
+    with pytest.raises(FileNotFoundError, match="no model folder 'nothing'"):
+        Pronouncer("lstm", ngram="nothing")
+    for weight in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"ngram_weight is .*; expected a number of at least 0"):
+            Pronouncer("lstm", ngram_weight=weight)
+
+
+def test_an_ngram_that_does_not_know_the_tokens_changes_no_order(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "tiny")  # its letters are known, not all of its pronunciations can be
+    options: dict[str, Any] = {"num_beams": 4, "num_return_sequences": 4}
+    alone = Pronouncer(folder).words(["jjjj"], **options)[0]
+    ngram = random_table(1).model(Pronouncer(folder).model.backend)  # knows a, b, c, d
+    judged = Pronouncer(folder, ngram=ngram, ngram_weight=1.0).words(["jjjj"], **options)[0]
+    order = [[r["pronunciation"] for r in [result, *result["alternatives"]]] for result in (alone, judged)]
+    if len({len(p.split()) for p in order[0]}) == 1:  # a constant divided by other lengths may change the order
+        assert order[0] == order[1]
+    assert math.isfinite(judged["score"])
 
 
 def test_unknown_tasks_list_the_known_ones() -> None:

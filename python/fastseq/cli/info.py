@@ -35,7 +35,7 @@ def _facts() -> Iterator[tuple[str, str]]:
 
     from fastseq import __version__, _backend
     from fastseq.models import load_model
-    from fastseq.pipelines.pronounce import BUNDLED_MODELS
+    from fastseq.pipelines.pronounce import BUNDLED_MODELS, BUNDLED_NGRAM
 
     yield "fastseq", __version__
     yield "backend", _backend.active_name()
@@ -48,6 +48,8 @@ def _facts() -> Iterator[tuple[str, str]]:
     for name, folder in BUNDLED_MODELS.items():
         config = load_model(folder).config
         yield f"model {name}", f"{config.model_type}, {_parameters(config):,} parameters"
+    ngram = load_model(BUNDLED_NGRAM)
+    yield "model ngram", f"{ngram.config.model_type}, {ngram.num_ngrams:,} n-grams"
 
 
 def _parameters(config: Any) -> int:

@@ -54,6 +54,13 @@ def add_to(commands: Any) -> None:
         metavar="lstm|transformer|ensemble|DIR",
         help="bundled model, both of them together, or model folder (default: lstm)",
     )
+    judge = parser.add_mutually_exclusive_group()
+    judge.add_argument(
+        "--ngram",
+        metavar="DIR",
+        help="joint n-gram that helps to choose among what was found (default: a bundled one for bundled models)",
+    )
+    judge.add_argument("--no-ngram", dest="ngram", action="store_false", help="let the model alone choose")
     parser.add_argument("--num-beams", type=positive, metavar="N", help="1 is greedy (default: 5, or --nbest)")
     parser.add_argument("--nbest", type=positive, metavar="N", default=1, help="pronunciations a word (default: 1)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -67,7 +74,7 @@ def add_to(commands: Any) -> None:
         help="what the weights are computed in (default: as stored, or float32)",
     )
     parser.add_argument("--backend", choices=("native", "numpy"), help="(default: native)")
-    parser.set_defaults(run=run, parser=parser)
+    parser.set_defaults(run=run, parser=parser, ngram=None)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.threads is not None:
         set_num_threads(args.threads)
-    pronouncer = Pronouncer(args.model, backend=args.backend, compute_type=args.compute_type)
+    pronouncer = Pronouncer(args.model, ngram=args.ngram, backend=args.backend, compute_type=args.compute_type)
     output = _Output(pronouncer, args)
     if args.text:
         output.write(args.text)

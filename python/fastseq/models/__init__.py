@@ -8,6 +8,7 @@ from fastseq.models.deep_recurrent import DeepRecurrentSeq2SeqConfig
 from fastseq.models.encoder import EncoderModel
 from fastseq.models.ensemble import Ensemble
 from fastseq.models.folder import load_model, save_model
+from fastseq.models.joint_ngram import JointNgram, JointNgramConfig
 from fastseq.models.kinds import DecoderConfig, EncoderConfig, EncoderDecoderConfig
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.recurrent import RecurrentSeq2SeqConfig
@@ -24,6 +25,8 @@ __all__ = [
     "EncoderDecoderConfig",
     "EncoderModel",
     "Ensemble",
+    "JointNgram",
+    "JointNgramConfig",
     "ModelConfig",
     "RecurrentClassifier",
     "RecurrentClassifierConfig",

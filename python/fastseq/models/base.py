@@ -19,8 +19,9 @@ from fastseq.models.packed import PackedTensors, save_packed
 from fastseq.models.ragged import Offsets
 from fastseq.models.tensors import check_tensors
 from fastseq.search import GenerationConfig
+from fastseq.text import Vocabulary
 
-__all__ = ["VOCABULARY_FILE", "Floats", "Model", "PlacedModel", "place", "split", "split_parts"]
+__all__ = ["VOCABULARY_FILE", "Floats", "HasVocabulary", "Model", "PlacedModel", "place", "split", "split_parts"]
 
 VOCABULARY_FILE = "vocab.json"
 
@@ -117,6 +118,25 @@ class PlacedModel:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
+
+
+class HasVocabulary:
+    """What reads source tokens and has target tokens."""
+
+    _vocabulary: Vocabulary | None
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the ids mean.
+
+        Raises
+        ------
+        ValueError
+            If the model came without one.
+        """
+        if self._vocabulary is None:
+            raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
+        return self._vocabulary
 
 
 class Model(PlacedModel):

@@ -20,6 +20,7 @@ from fastseq.models.described import read_defaults, read_described
 from fastseq.models.encoder import EncoderModel
 from fastseq.models.foreign import FOREIGN
 from fastseq.models.hub import model_folder
+from fastseq.models.joint_ngram import JointNgram, JointNgramConfig, check_joint_tensors
 from fastseq.models.kinds import DecoderConfig, EncoderConfig, EncoderDecoderConfig
 from fastseq.models.language_model import RecurrentLanguageModel, RecurrentLanguageModelConfig
 from fastseq.models.packed import PACKED_FILE, PackedTensors, open_packed
@@ -32,7 +33,8 @@ from fastseq.models.seq2seq_classifier import Seq2SeqClassifier
 from fastseq.models.tensors import check_tensors
 from fastseq.models.transformer import TransformerSeq2SeqConfig
 from fastseq.text import Vocabulary, WordTokenizer
-from fastseq.weights import WEIGHT_FILES, find_weights, open_weights, write_safetensors
+from fastseq.weights import WEIGHT_FILES, StoredTensor, find_weights, open_weights, write_safetensors
+from fastseq.weights.stored import read_all
 
 __all__ = ["load_model", "save_model"]
 
@@ -44,7 +46,9 @@ _MODELS: dict[type[ModelConfig], Any] = {
     TransformerSeq2SeqConfig: Seq2SeqModel,
     RecurrentClassifierConfig: RecurrentClassifier,
     RecurrentLanguageModelConfig: RecurrentLanguageModel,
+    JointNgramConfig: JointNgram,
 }
+_TWO_SIDED = (Seq2SeqConfig, JointNgramConfig)  # whose vocabulary has source and target tokens
 _CONFIGS = {config.model_type: config for config in _MODELS}
 _KINDS: dict[str, type[Any]] = {
     **_CONFIGS,
@@ -75,8 +79,8 @@ def load_model(path: str | os.PathLike[str], compute_type: str | None = None, ba
     Returns
     -------
     model
-        A Seq2SeqModel, Seq2SeqClassifier, EncoderModel, DecoderModel, RecurrentClassifier, RecurrentLanguageModel or
-        KerasTextModel, as the configuration says; the last for files of Keras.
+        A Seq2SeqModel, Seq2SeqClassifier, EncoderModel, DecoderModel, RecurrentClassifier, RecurrentLanguageModel,
+        JointNgram or KerasTextModel, as the configuration says; the last for files of Keras.
 
     Raises
     ------
@@ -126,12 +130,19 @@ def load_model(path: str | os.PathLike[str], compute_type: str | None = None, ba
     config = _parse_config(folder / CONFIG_FILE, values)
     vocabulary = _read_vocabulary(folder / VOCABULARY_FILE, config)
     stored = open_weights(folder)
-    quantized = any(tensor.numbers == "I8" for tensor in stored.values())
     try:
-        tensors = read_quantized(weights, stored) if quantized else BoundTensors(config, stored)
+        tensors = _read_tensors(weights, config, stored)
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from None
     return _make(weights, config, tensors, vocabulary, backend, compute_type, folder)
+
+
+def _read_tensors(path: Path, config: ModelConfig, stored: Mapping[str, StoredTensor]) -> Mapping[str, Any]:
+    if isinstance(config, JointNgramConfig):
+        return read_all(stored)
+    if any(tensor.numbers == "I8" for tensor in stored.values()):
+        return read_quantized(path, stored)
+    return BoundTensors(config, stored)
 
 
 def _read_keras(path: Path, compute_type: str, backend: str | None) -> Any:
@@ -213,14 +224,20 @@ def save_model(
     """
     if dtype not in ("float32", "float16", "int8"):
         raise ValueError(f"dtype is {dtype!r}; expected 'float32', 'float16' or 'int8'")
-    arrays = check_tensors(config, tensors)
+    joint = isinstance(config, JointNgramConfig)
+    if joint and dtype != "float32":
+        raise ValueError(f"dtype is {dtype!r}; expected 'float32' for a joint n-gram, whose numbers stay as they are")
+    arrays = check_joint_tensors(tensors) if joint else check_tensors(config, tensors)
     if vocabulary is not None:
         _check_sizes(vocabulary, config)
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8")
-    stored = quantize_tensors(arrays) if dtype == "int8" else {n: array.astype(dtype) for n, array in arrays.items()}
-    write_safetensors(folder / TENSOR_FILE, stored)
+    if dtype == "int8":
+        arrays = quantize_tensors(arrays)
+    elif not joint:
+        arrays = {name: array.astype(dtype) for name, array in arrays.items()}
+    write_safetensors(folder / TENSOR_FILE, arrays)
     if vocabulary is not None:
         vocabulary.save(folder / VOCABULARY_FILE)
 
@@ -254,7 +271,7 @@ def _parse_config(path: Path, values: dict[str, Any]) -> ModelConfig:
 def _read_vocabulary(path: Path, config: ModelConfig) -> Vocabulary | WordTokenizer | None:
     if not path.is_file():
         return None
-    vocabulary = Vocabulary.read(path) if isinstance(config, Seq2SeqConfig) else WordTokenizer.read(path)
+    vocabulary = Vocabulary.read(path) if isinstance(config, _TWO_SIDED) else WordTokenizer.read(path)
     try:
         _check_sizes(vocabulary, config)
     except ValueError as error:
@@ -263,7 +280,7 @@ def _read_vocabulary(path: Path, config: ModelConfig) -> Vocabulary | WordTokeni
 
 
 def _check_sizes(vocabulary: Vocabulary | WordTokenizer, config: ModelConfig) -> None:
-    if isinstance(config, Seq2SeqConfig) and isinstance(vocabulary, Vocabulary):
+    if isinstance(config, _TWO_SIDED) and isinstance(vocabulary, Vocabulary):
         sides = [
             ("source ", vocabulary.source, "source_vocab_size", config.source_vocab_size),
             ("target ", vocabulary.target, "target_vocab_size", config.target_vocab_size),

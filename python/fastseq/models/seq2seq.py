@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastseq import _backend
-from fastseq.models.base import Floats, Model, split, split_parts
+from fastseq.models.base import Floats, HasVocabulary, Model, split, split_parts
 from fastseq.models.config import Seq2SeqConfig
 from fastseq.models.generation import GenerationDefaults
 from fastseq.models.kinds import EncoderDecoderConfig
@@ -27,7 +27,7 @@ __all__ = ["Seq2SeqModel"]
 _STREAM_ROWS = 128
 
 
-class Seq2SeqModel(Model):
+class Seq2SeqModel(HasVocabulary, Model):
     """An encoder-decoder model with its weights.
 
     `load_model` makes one from a folder. A result depends on its own sentence only: on the native backend not a bit of
@@ -95,19 +95,6 @@ class Seq2SeqModel(Model):
     def vocab_size(self) -> int:
         """Number of target ids."""
         return self._config.target_vocab_size
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """What the ids mean.
-
-        Raises
-        ------
-        ValueError
-            If the model came without one.
-        """
-        if self._vocabulary is None:
-            raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
-        return self._vocabulary
 
     def generate(
         self, input_ids: Any, lengths: Any = None, *, on_tokens: OnTokens | None = None, **options: Any

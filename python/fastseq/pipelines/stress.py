@@ -39,11 +39,11 @@ def merge_stress(
     Parameters
     ----------
     hypotheses : sequence of Hypothesis
-        Of one word, with `token_log_probs`.
+        Of one word, best first.
     pronunciations : sequence of list of str
         Phonemes of each, with stress.
     length_penalty : float
-        The log of the sum is divided by the number of phonemes and the end, to this power, as in the search.
+        A score is a log-probability divided by the number of phonemes and the end, to this power.
 
     Returns
     -------
@@ -52,23 +52,19 @@ def merge_stress(
 
     Examples
     --------
-    >>> log_probs = [np.float32([-0.9, -0.1]), np.float32([-1.5, 0.0])]
-    >>> found = [Hypothesis([id], 0.0, True, token_log_probs=row) for id, row in zip((7, 8), log_probs)]
+    >>> found = [Hypothesis([7], -1.0, True), Hypothesis([8], -1.5, True)]
     >>> [(phonemes, score)] = merge_stress(found, [["AH0"], ["AH1"]], length_penalty=0.0)
     >>> phonemes, round(score, 4), round(math.log(math.exp(-1.0) + math.exp(-1.5)), 4)
     (['AH'], -0.5259, -0.5259)
     """
-    different = {tuple(phonemes): hypothesis for phonemes, hypothesis in zip(pronunciations, hypotheses, strict=True)}
-    log_probs: dict[tuple[str, ...], list[float]] = {}
-    steps: dict[tuple[str, ...], int] = {}
-    for phonemes, hypothesis in different.items():
-        if hypothesis.token_log_probs is None:
-            raise ValueError("hypotheses have no token_log_probs; generate with return_token_log_probs=True")
-        plain = without_stress(phonemes)
-        log_probs.setdefault(plain, []).append(math.fsum(hypothesis.token_log_probs))
-        steps[plain] = len(hypothesis.token_log_probs)
-    merged = [
-        (list(plain), float(np.logaddexp.reduce(terms)) / steps[plain] ** length_penalty)
-        for plain, terms in log_probs.items()
-    ]
+    different: dict[tuple[str, ...], Hypothesis] = {}
+    for phonemes, hypothesis in zip(pronunciations, hypotheses, strict=True):
+        different.setdefault(tuple(phonemes), hypothesis)
+    groups: dict[tuple[str, ...], list[Hypothesis]] = {}
+    for with_stress, hypothesis in different.items():
+        groups.setdefault(without_stress(with_stress), []).append(hypothesis)
+    merged = []
+    for plain, group in groups.items():
+        length = math.pow(group[0].steps, length_penalty)
+        merged.append((list(plain), float(np.logaddexp.reduce([h.score * length for h in group])) / length))
     return sorted(merged, key=lambda pair: -pair[1])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastseq.models import load_model
+from fastseq.models import JointNgram, load_model
 from fastseq.models.hub import model_folder
 from fastseq.models.prefix import encoder_prefixes
 from fastseq.pipelines.base import positions_of
@@ -76,12 +76,14 @@ def verify(
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no such model, or its folder is damaged.
+        If there is no such model, its folder is damaged, or it is no network.
     ImportError
         If the compiled extension does not load.
     """
     folder = model_folder(model)
     fast: Any = load_model(folder, compute_type, "native")
+    if isinstance(fast, JointNgram):
+        raise ValueError(f"model folder {str(folder)!r} is for {fast.task}; expected a network, whose layers differ")
     slow: Any = load_model(folder, "float32", "numpy")
     ids = _sample(folder, fast, texts)
     stages = [
