@@ -65,7 +65,8 @@ class NgramJudge:
         generations : sequence of Generation
             Of each word.
         length_penalty : float
-            The log-probabilities of both are divided by the number of phonemes and the end, to this power.
+            Each log-probability is divided by the number of its own steps to this power: for the network phonemes and
+            the end, as the search has done; for the n-gram units and the end, as many for all pronunciations of a word.
 
         Returns
         -------
@@ -77,8 +78,8 @@ class NgramJudge:
         )
 
         def judged(b: int, _tokens: list[list[int]]) -> list[float]:
-            steps = [math.pow(hypothesis.steps, length_penalty) for hypothesis in generations[b].hypotheses]
-            return [log_probs[words[b], phonemes] / n for phonemes, n in zip(said[b], steps, strict=True)]
+            units = math.pow(len(words[b]) + 1, length_penalty)
+            return [log_probs[words[b], phonemes] / units for phonemes in said[b]]
 
         return rerank(generations, [judged], [1.0, self._weight])
 

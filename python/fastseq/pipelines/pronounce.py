@@ -42,8 +42,9 @@ class Pronouncer:
         A joint n-gram of letters and phonemes without stress, which together with the model ranks what the search has
         found: about one error in seven is mended. True is the bundled one, False none; by default the bundled one for
         bundled models, and none for others.
-    ngram_weight : float, default 0.8
-        Of its log-probability, which is added to the model's.
+    ngram_weight : float, default 1.0
+        Of its log-probability divided by the number of letters, which is added to the model's divided by the number of
+        phonemes (the end counted in both, to the power of `length_penalty`).
     backend : {"native", "numpy"}, optional
         Where a model that is loaded here runs; the active backend by default.
     compute_type : {"float32", "bfloat16", "int8"}, optional
@@ -72,7 +73,7 @@ class Pronouncer:
         model: str | os.PathLike[str] | Seq2SeqModel | None = None,
         *,
         ngram: bool | str | os.PathLike[str] | JointNgram | None = None,
-        ngram_weight: float = 0.8,
+        ngram_weight: float = 1.0,
         backend: str | None = None,
         compute_type: str | None = None,
     ) -> None:
@@ -115,7 +116,7 @@ class Pronouncer:
         list of dict
             One for each word; a list of such lists for several texts, and an iterator of them for an iterator, which
             is read some texts at a time. ``word``; ``pronunciation``, as text; ``phonemes``, the same as a list in
-            ARPABET; ``score``, the log-probability, that of the n-gram added where there is one, divided by the length;
+            ARPABET; ``score``, the log-probability divided by the length, that of the n-gram added where there is one;
             and ``alternatives``, a list of the same without ``word``, best first: the further pronunciations.
 
         Raises
