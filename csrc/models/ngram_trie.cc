@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -36,7 +37,8 @@ NgramTrie::NgramTrie(const NgramNodes& nodes, int32_t num_units, int32_t start)
 
 void NgramTrie::check_nodes(const NgramNodes& nodes, int32_t start) {
   const std::size_t count = nodes.units.size();
-  if (count == 0 || nodes.num_children.size() != count || log_probs_.size() != count || backoffs_.size() != count) {
+  if (count == 0 || count > static_cast<std::size_t>(std::numeric_limits<int32_t>::max()) ||
+      nodes.num_children.size() != count || log_probs_.size() != count || backoffs_.size() != count) {
     throw std::invalid_argument("the n-grams need a root, and as many numbers of each kind as nodes");
   }
   first_child_.reserve(count + 1);

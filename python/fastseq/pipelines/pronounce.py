@@ -252,7 +252,7 @@ class Pronouncer:
         return self._judge(words, generations, self._length_penalty(options))
 
     def _found(self, generation: Generation, stress: bool, options: dict[str, Any]) -> list[Found]:
-        hypotheses = generation.hypotheses
+        hypotheses = generation.hypotheses[: options["num_return_sequences"]]
         pronunciations = [self.vocabulary.decode(hypothesis.tokens) for hypothesis in hypotheses]
         if not stress:
             return merge_stress(hypotheses, pronunciations, self._length_penalty(options))
