@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from fastseq.models.joint_ngram import JointNgram
 from fastseq.pipelines.stress import without_stress
@@ -11,6 +12,8 @@ from fastseq.search import Generation, rerank
 from fastseq.text import Vocabulary
 
 __all__ = ["NgramJudge"]
+
+Pair: TypeAlias = tuple[str, tuple[int, ...]]  # a word, and the n-gram's ids of phonemes, -1 for one it does not know
 
 # What a letter counts at most, in nats: several times what the rarest units cost. A pair that cannot be divided into
 # units is as bad as this, so that the network alone decides where no pronunciation can.
@@ -50,9 +53,9 @@ class NgramJudge:
     def __init__(self, ngram: JointNgram, weight: float, vocabulary: Vocabulary) -> None:
         self._ngram = ngram
         self._weight = weight
-        self._vocabulary = vocabulary
         self._letters = {token: i for i, token in enumerate(ngram.vocabulary.source)}
-        self._phonemes = {token: i for i, token in enumerate(ngram.vocabulary.target)}
+        known = {token: i for i, token in enumerate(ngram.vocabulary.target)}
+        self._phonemes = [known.get(phoneme, -1) for phoneme in without_stress(vocabulary.target)]
 
     def __call__(
         self, words: Sequence[str], generations: Sequence[Generation], length_penalty: float
@@ -72,7 +75,8 @@ class NgramJudge:
         -------
         list of Generation
         """
-        said = [[self._without_stress(h.tokens) for h in generation.hypotheses] for generation in generations]
+        phoneme = self._phonemes.__getitem__
+        said = [[tuple(map(phoneme, h.tokens)) for h in generation.hypotheses] for generation in generations]
         log_probs = self._log_probs(
             (w, phonemes) for w, several in zip(words, said, strict=True) for phonemes in several
         )
@@ -83,14 +87,10 @@ class NgramJudge:
 
         return rerank(generations, [judged], [1.0, self._weight])
 
-    def _without_stress(self, tokens: Sequence[int]) -> tuple[str, ...]:
-        return without_stress(self._vocabulary.decode(tokens))
-
-    def _log_probs(self, pairs: Iterable[tuple[str, tuple[str, ...]]]) -> dict[tuple[str, tuple[str, ...]], float]:
-        """Of each different pair of letters and phonemes, no less than the worst that counts."""
+    def _log_probs(self, pairs: Iterable[Pair]) -> dict[Pair, float]:
+        """Of each different pair, no less than the worst that counts."""
         result = {pair: -_WORST * (len(pair[0]) + 1) for pair in pairs}
-        letters = {pair: [self._letters.get(letter, -1) for letter in pair[0]] for pair in result}
-        phonemes = {pair: [self._phonemes.get(phoneme, -1) for phoneme in pair[1]] for pair in result}
-        known = [pair for pair in result if -1 not in letters[pair] and -1 not in phonemes[pair]]
-        scores = self._ngram.score([letters[pair] for pair in known], [phonemes[pair] for pair in known])
+        letters = {word: [self._letters.get(letter, -1) for letter in word] for word, _ in result}
+        known = [pair for pair in result if -1 not in letters[pair[0]] and -1 not in pair[1]]
+        scores = self._ngram.score([letters[word] for word, _ in known], [phonemes for _, phonemes in known])
         return result | {pair: max(result[pair], score) for pair, score in zip(known, scores.tolist(), strict=True)}
