@@ -24,8 +24,9 @@ NgramTrie::NgramTrie(const NgramNodes& nodes, int32_t num_units, int32_t start)
       backoffs_(nodes.backoffs.begin(), nodes.backoffs.end()),
       root_child_(at(num_units), kNone) {
   check_nodes(nodes, start);
-  for (int32_t node = first_child(kRoot); node < first_child(kRoot + 1); ++node)
+  for (int32_t node = first_child(kRoot); node < first_child(kRoot + 1); ++node) {
     root_child_[at(units_[at(node)])] = node;
+  }
   for (int32_t unit = 0; unit < num_units; ++unit) {
     if (unit != start && root_child_[at(unit)] == kNone) {
       throw std::invalid_argument("unit " + std::to_string(unit) + " has no probability of its own");
