@@ -11,6 +11,7 @@ With stress a word is right only if it equals a pronunciation of the newest CMUd
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import sys
@@ -109,7 +110,7 @@ def main() -> None:
     rows = []
     ngram = args.ngram or args.model is None
     models = list(args.model or BUNDLED.items())
-    for name, folder, judge in [(*model, False) for model in models] + [(*model, ngram) for model in models if ngram]:
+    for judge, (name, folder) in itertools.product([False, ngram] if ngram else [False], models):
         pronouncer = Pronouncer(folder, ngram=judge, backend=args.backend)
         known = {w: r for w, r in references.items() if set(w) <= set(pronouncer.vocabulary.source)}
         for word in sorted(references.keys() - known.keys()):

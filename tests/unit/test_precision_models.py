@@ -10,9 +10,10 @@ import pytest
 
 import fastseq
 from conftest import needs_native
+from fastseq.models.quantized import read_quantized
 from fastseq.pipelines.pronounce import BUNDLED_MODELS
 from fastseq.pipelines.verify import verify as verify_folder
-from fastseq.weights import read_weights
+from fastseq.weights import open_weights
 
 TEXT = """speech onomatopoeia wednesday colonel physics through rhythm knight psychology queue yacht island chaos
     bouquet receipt salmon subtle debris hour honest gauge choir height leopard mortgage sword plumber ache
@@ -69,12 +70,8 @@ def test_verify_notices_another_model(backend):
 
 def saved(tmp_path, name="lstm", dtype="int8"):
     model = fastseq.load_model(BUNDLED_MODELS[name])
-    stored = read_weights(BUNDLED_MODELS[name])
-    tensors = {
-        tensor: values * stored[tensor + ".scales"][:, None] if values.dtype == np.int8 else values
-        for tensor, values in stored.items()
-        if not tensor.endswith(".scales")
-    }
+    stored = read_quantized(BUNDLED_MODELS[name], open_weights(BUNDLED_MODELS[name]))
+    tensors = {n: t[0] * t[1][:, None] if isinstance(t, tuple) else t for n, t in stored.items()}
     fastseq.save_model(tmp_path / dtype, model.config, tensors, model.vocabulary, dtype=dtype)
     return tmp_path / dtype
 

@@ -21,11 +21,22 @@ from fastseq.models.tensors import check_tensors
 from fastseq.search import GenerationConfig
 from fastseq.text import Vocabulary
 
-__all__ = ["VOCABULARY_FILE", "Floats", "HasVocabulary", "Model", "PlacedModel", "place", "split", "split_parts"]
+__all__ = [
+    "VOCABULARY_FILE",
+    "Floats",
+    "HasVocabulary",
+    "Model",
+    "PlacedModel",
+    "place",
+    "present",
+    "split",
+    "split_parts",
+]
 
 VOCABULARY_FILE = "vocab.json"
 
 Floats: TypeAlias = NDArray[np.float32]
+_Vocabulary = TypeVar("_Vocabulary")
 _Placed = TypeVar("_Placed", bound="PlacedModel")
 
 
@@ -120,6 +131,13 @@ class PlacedModel:
         return f"{type(self).__name__}({self._config!r}, backend={self._backend!r})"
 
 
+def present(vocabulary: _Vocabulary | None) -> _Vocabulary:
+    """Return what a folder's vocab.json holds; ValueError if the model came without."""
+    if vocabulary is None:
+        raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
+    return vocabulary
+
+
 class HasVocabulary:
     """What reads source tokens and has target tokens."""
 
@@ -134,9 +152,7 @@ class HasVocabulary:
         ValueError
             If the model came without one.
         """
-        if self._vocabulary is None:
-            raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
-        return self._vocabulary
+        return present(self._vocabulary)
 
 
 class Model(PlacedModel):

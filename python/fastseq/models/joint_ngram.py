@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastseq import _backend
 from fastseq.models.base import HasVocabulary, PlacedModel
 from fastseq.models.config import ModelConfig
-from fastseq.models.ragged import Floats, ragged
+from fastseq.models.ragged import Floats, ragged, ragged_targets
 from fastseq.text import Vocabulary
 
 __all__ = ["JointNgram", "JointNgramConfig", "check_joint_tensors"]
@@ -138,10 +138,7 @@ class JointNgram(HasVocabulary, PlacedModel):
             If an id is wrong, or there are more sources than targets or fewer.
         """
         ids, offsets = ragged(input_ids, None, self.config.source_vocab_size, "input_ids")
-        target, target_offsets = ragged(target_ids, None, self.config.target_vocab_size, "target_ids")
-        if len(offsets) != len(target_offsets):
-            given, wanted = len(target_offsets) - 1, len(offsets) - 1
-            raise ValueError(f"target_ids has {given} sequences; expected as many as input_ids, {wanted}")
+        target, target_offsets = ragged_targets(target_ids, self.config.target_vocab_size, len(offsets) - 1)
         log_probs: Floats = self._core.score(ids, offsets, target, target_offsets)
         return log_probs
 

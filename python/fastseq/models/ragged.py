@@ -17,7 +17,17 @@ else:
     except ImportError:  # without the extension modules everything still runs, in Python
         from fastseq.models._ragged_fallback import flatten, token_batches
 
-__all__ = ["Floats", "Ids", "Offsets", "check_positions", "in_parts", "ragged", "run_in_parts", "token_batches"]
+__all__ = [
+    "Floats",
+    "Ids",
+    "Offsets",
+    "check_positions",
+    "in_parts",
+    "ragged",
+    "ragged_targets",
+    "run_in_parts",
+    "token_batches",
+]
 
 Floats: TypeAlias = NDArray[np.float32]
 Ids: TypeAlias = NDArray[np.int32]
@@ -68,6 +78,14 @@ def ragged(sequences: Any, lengths: Any, vocab_size: int, name: str) -> tuple[Id
             raise ValueError(f"lengths are given; expected them only with a 2-D array, and {name} is a list")
         sequences = [row[:n] for row, n in zip(sequences, _lengths(lengths, array.shape, name), strict=True)]
     return flatten(sequences, vocab_size, name)
+
+
+def ragged_targets(target_ids: Any, vocab_size: int, num_sources: int) -> tuple[Ids, Offsets]:
+    """Ids of all targets end to end and where each begins, as `ragged`; ValueError unless each source has one."""
+    ids, offsets = ragged(target_ids, None, vocab_size, "target_ids")
+    if len(offsets) - 1 != num_sources:
+        raise ValueError(f"target_ids has {len(offsets) - 1} sequences; expected as many as input_ids, {num_sources}")
+    return ids, offsets
 
 
 def in_parts(offsets: Offsets) -> Iterator[tuple[slice, Offsets]]:

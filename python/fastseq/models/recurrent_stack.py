@@ -11,7 +11,7 @@ import numpy as np
 
 from fastseq import _backend
 from fastseq._layout import CELL_GATES, WEIGHT_KINDS
-from fastseq.models.base import PlacedModel, place
+from fastseq.models.base import PlacedModel, place, present
 from fastseq.models.config import ModelConfig
 from fastseq.models.ragged import Floats, Ids, Offsets
 from fastseq.text import WordTokenizer
@@ -204,6 +204,4 @@ class RecurrentTextModel(PlacedModel, Generic[_Config]):
         ValueError
             If the model came without one.
         """
-        if self._tokenizer is None:
-            raise ValueError("the model has no vocabulary; its folder needs a vocab.json")
-        return self._tokenizer
+        return present(self._tokenizer)

@@ -15,7 +15,7 @@ from fastseq.models.config import Seq2SeqConfig
 from fastseq.models.generation import GenerationDefaults
 from fastseq.models.kinds import EncoderDecoderConfig
 from fastseq.models.options import resolve_options
-from fastseq.models.ragged import Ids, Offsets, check_positions, ragged, run_in_parts
+from fastseq.models.ragged import Ids, Offsets, check_positions, ragged, ragged_targets, run_in_parts
 from fastseq.search import Generation, GenerationConfig, Outputs, SearchStream, TargetScores
 from fastseq.search.inputs import of_sentences
 from fastseq.search.stream import OnTokens, run
@@ -274,9 +274,6 @@ class Seq2SeqModel(HasVocabulary, Model):
         return ids, offsets
 
     def _target(self, target_ids: Any, bounds: int) -> tuple[Ids, Offsets]:
-        ids, offsets = ragged(target_ids, None, self._config.target_vocab_size, "target_ids")
-        if len(offsets) != bounds:
-            given = f"{len(offsets) - 1} sequences"
-            raise ValueError(f"target_ids has {given}; expected as many as input_ids, {bounds - 1}")
+        ids, offsets = ragged_targets(target_ids, self._config.target_vocab_size, bounds - 1)
         check_positions(offsets, self._config.position_limit, "target_ids")
         return ids, offsets

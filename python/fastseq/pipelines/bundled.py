@@ -16,11 +16,6 @@ BUNDLED_NGRAM = _DATA / "g2p-ngram"
 _ALL = "ensemble"  # of the bundled models
 
 
-def is_bundled(model: Any) -> bool:
-    """Whether this names a bundled model, or all of them."""
-    return isinstance(model, str) and (model in BUNDLED_MODELS or model == _ALL)
-
-
 def load_pronouncing_model(
     model: str | os.PathLike[str], compute_type: str | None, backend: str | None
 ) -> Seq2SeqModel:
@@ -74,7 +69,7 @@ def load_ngram(ngram: Any, model: Any, backend: str | None) -> JointNgram | None
         If it is something else, there is no such folder, or it is damaged.
     """
     if ngram is None:
-        ngram = is_bundled(model)
+        ngram = isinstance(model, str) and model in (*BUNDLED_MODELS, _ALL)
     if isinstance(ngram, bool):
         ngram = BUNDLED_NGRAM if ngram else None
     if ngram is None or isinstance(ngram, JointNgram):

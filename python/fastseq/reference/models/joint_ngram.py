@@ -88,7 +88,8 @@ class JointNgram:
         if (context, unit) not in self._steps:
             log_prob, shorter = 0.0, context
             while (node := self._find((*shorter, unit))) is None:
-                log_prob += float(self._backoffs[self._find(shorter)]) if self._find(shorter) is not None else 0.0
+                before = self._find(shorter)
+                log_prob += 0.0 if before is None else float(self._backoffs[before])
                 shorter = shorter[1:]
             self._steps[context, unit] = self._known((*shorter, unit)), log_prob + float(self._log_probs[node])
         return self._steps[context, unit]
