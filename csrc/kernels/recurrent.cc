@@ -23,6 +23,26 @@ constexpr int64_t kTilesToFetch = 4;
 template <int P>
 constexpr int kLinesAhead = (P * kLanes / 16 + 1) / 2;
 
+// A row is taken through several panels at once, for enough independent chains to hide the latency of fma. Not so the
+// four gates of AVX2 where the weights come from the second or third level of the cache: four chains ask for a line
+// every two cycles, which is what the second level gives; eight ask for more and, measured on Zen 3, get a quarter
+// less. From memory two streams are faster again.
+#if defined(FASTSEQ_ISA_AVX2)
+constexpr bool kFourChainsSuffice = true;
+#else
+constexpr bool kFourChainsSuffice = false;  // not measured
+#endif
+constexpr int64_t kFirstLevel = 32 << 10, kThirdLevel = 12 << 20;
+
+template <Cell C>
+int64_t panels_of_one_row(const RecurrentStepArgs& args) {
+  if (kGates<C> == 1) return 8;
+  if (!kFourChainsSuffice || kGates<C> != 4) return 2;
+  constexpr int64_t kBytes = kGates<C> * kLanes * static_cast<int64_t>(sizeof(float));
+  const int64_t bytes = (args.panel_end - args.panel_begin) * args.hidden_size * kBytes;
+  return bytes > kFirstLevel && bytes <= kThirdLevel ? 1 : 2;
+}
+
 /// Where the chain of a vector of gates starts. The reset gate scales the recurrent part of n alone, so that one starts
 /// from its own bias.
 template <Cell C>
@@ -171,14 +191,16 @@ void fetch_gates(const RecurrentStepArgs& args, int64_t begin, int64_t end) {
 
 template <Cell C>
 void step(const RecurrentStepArgs& args) {
-  // One or two rows: several panels at once, for enough independent chains to hide the latency of fma.
+  // One or two rows: several panels at once.
   constexpr int kFewRows = max_rows<kGates<C>>() / 2 < 2 ? max_rows<kGates<C>>() / 2 : 2;
-  constexpr int64_t kPanelsOfOne = kGates<C> == 1 ? 8 : 2, kPanelsOfTwo = kGates<C> == 1 ? 4 : 2;
+  constexpr int64_t kMostOfOne = kGates<C> == 1 ? 8 : 2, kPanelsOfTwo = kGates<C> == 1 ? 4 : 2;
   // 1, 2 and 5 are no sum of threes and fours.
   const bool in_fours =
       kHasFours<C> && args.rows > 2 && args.rows != kHalvedRows && args.rows % 3 > 0 && args.rows < kRowsForFours;
   const bool few = args.rows <= kFewRows;
-  const int64_t group = !few ? (in_fours ? kFourPanels : 1) : args.rows == 1 ? kPanelsOfOne : kPanelsOfTwo;
+  const int64_t group = !few             ? (in_fours ? kFourPanels : 1)
+                        : args.rows == 1 ? panels_of_one_row<C>(args)
+                                         : kPanelsOfTwo;
   const int64_t groups = (args.panel_end - args.panel_begin + group - 1) / group;
   const int64_t panel_size = args.hidden_size * kGates<C> * kLanes;
   const auto begin_of = [&](int64_t g) { return args.panel_begin + (args.descending ? groups - 1 - g : g) * group; };
@@ -193,7 +215,7 @@ void step(const RecurrentStepArgs& args) {
       if (g + 1 < groups) fetch_gates<C>(args, begin_of(g + 1), end_of(g + 1));
     }
     if (few) {
-      if (args.rows == 1) few_rows<C, 1, kPanelsOfOne>(args, panel, end);
+      if (args.rows == 1) few_rows<C, 1, kMostOfOne>(args, panel, end);
       if constexpr (kFewRows > 1) {
         if (args.rows == 2) few_rows<C, 2, kPanelsOfTwo>(args, panel, end);
       }
