@@ -18,7 +18,7 @@ struct Block {
 };
 
 template <int R, int P, int Q>
-void tile(const MatmulArgs& args, const Block& block, int64_t row, int64_t panel) {
+void tile(const MatmulArgs& args, const Block& block, int64_t row, int64_t panel, Ahead ahead) {
   constexpr int64_t kWidth = P * kLanes;
   const int64_t panel_stride = args.in_features * kWidth;
   const int64_t column = panel * kWidth;
@@ -42,7 +42,7 @@ void tile(const MatmulArgs& args, const Block& block, int64_t row, int64_t panel
     }
   }
   tile.multiply(args.input + row * args.input_stride + block.begin, args.input_stride,
-                args.panels + panel * panel_stride + block.begin * kWidth, panel_stride, block.count);
+                args.panels + panel * panel_stride + block.begin * kWidth, panel_stride, block.count, kWidth, ahead);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
@@ -66,12 +66,12 @@ void tile(const MatmulArgs& args, const Block& block, int64_t row, int64_t panel
 
 /// All rows of one panel (Q = 1) or two (Q = 2), in tiles of nearly equal height.
 template <int P, int Q, int R>
-void rows_of(const MatmulArgs& args, const Block& block, int64_t row, int64_t height, int64_t panel) {
+void rows_of(const MatmulArgs& args, const Block& block, int64_t row, int64_t height, int64_t panel, Ahead ahead) {
   if constexpr (R > 0) {
     if (height == R) {
-      tile<R, P, Q>(args, block, row, panel);
+      tile<R, P, Q>(args, block, row, panel, ahead);
     } else {
-      rows_of<P, Q, R - 1>(args, block, row, height, panel);
+      rows_of<P, Q, R - 1>(args, block, row, height, panel, ahead);
     }
   }
 }
@@ -87,16 +87,20 @@ void matmul_panels(const MatmulArgs& args) {
     const int64_t left = args.in_features - begin;
     const Block block{begin, left < kBlock + kBlock / 2 ? left : kBlock, begin == 0, left < kBlock + kBlock / 2};
     for (int64_t panel = args.panel_begin; panel < args.panel_end;) {
-      if (args.rows <= kPairRows && panel + 2 <= args.panel_end) {
-        rows_of<P, 2, kPairRows>(args, block, 0, args.rows, panel);
-        panel += 2;
-        continue;
+      const bool pair = args.rows <= kPairRows && panel + 2 <= args.panel_end;
+      const int64_t panels = pair ? 2 : 1;
+      if (pair) {
+        rows_of<P, 2, kPairRows>(args, block, 0, args.rows, panel, {});
+      } else {
+        const bool last = panel + 1 == args.panel_end;
+        const float* next = args.panels + ((panel + 1) * args.in_features + block.begin) * P * kLanes;
+        for (int64_t t = 0; t < tiles; ++t) {
+          const int64_t row = args.rows * t / tiles;
+          const Ahead ahead = last ? Ahead{} : share_ahead(next, block.count * P * kLanes, t, tiles);
+          rows_of<P, 1, kRows>(args, block, row, args.rows * (t + 1) / tiles - row, panel, ahead);
+        }
       }
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t row = args.rows * t / tiles;
-        rows_of<P, 1, kRows>(args, block, row, args.rows * (t + 1) / tiles - row, panel);
-      }
-      ++panel;
+      panel += panels;
     }
     begin += block.count;
   } while (begin < args.in_features);

@@ -2,16 +2,13 @@
 //
 // The sums are integers, so their order is free; the way back to float is one multiplication of the scales and one
 // fma for each output, whatever the tile it is computed in.
+#include "kernels/ahead.h"
 #include "kernels/matmul_epilogue.h"
 #include "kernels/register.h"
 #include "simd/int8.h"
 
 namespace fastseq {
 namespace {
-
-// The first tile of a panel waits for memory, the others have it in cache. From so many tiles on each fetches its share
-// of the next panel; for fewer the instructions that fetch cost more than that.
-constexpr int64_t kFetchingTiles = 8;
 
 /// Rows of a tile that fit the registers: R * P sums, P weights, one input and what the product needs.
 template <int P>
@@ -25,9 +22,25 @@ constexpr int max_rows() {
 #endif
 }
 
+/// The products of four inputs of R rows.
 template <int R, int P>
-void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
-  constexpr int64_t kWidth = P * kLanes;
+FASTSEQ_ALWAYS_INLINE void add_four(const int8_t* input, int64_t input_stride, const int8_t* weights,
+                                    I32 (&sum)[R][P]) {
+  Weights8 w[P];
+#pragma GCC unroll 4
+  for (int p = 0; p < P; ++p) w[p] = load_weights(weights + p * 4 * kLanes);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    const Inputs8 x = broadcast_inputs(input + r * input_stride);
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) sum[r][p] = add_products(sum[r][p], x, w[p]);
+  }
+}
+
+/// A line of `ahead` is fetched with every four inputs.
+template <int R, int P>
+void tile(const MatmulInt8Args& args, int64_t row, int64_t panel, Ahead ahead) {
+  constexpr int64_t kWidth = P * kLanes, kFour = 4 * kInputBytes;
   const MatmulArgs& common = args.common;
   const int64_t fours = (common.in_features + 3) / 4, column = panel * kWidth;
   const int8_t* weights = args.panels + panel * fours * kWidth * 4;
@@ -38,17 +51,12 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) sum[r][p] = zero_sums();
   }
-  for (int64_t k = 0; k < fours; ++k) {
-    Weights8 w[P];
-#pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) w[p] = load_weights(weights + (k * P + p) * 4 * kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const Inputs8 x = broadcast_inputs(input + r * common.input_stride + k * 4 * kInputBytes);
-#pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) sum[r][p] = add_products(sum[r][p], x, w[p]);
-    }
+  int64_t k = 0;
+  for (; k < fours && k < ahead.lines; ++k) {
+    prefetch(ahead.from + k * kLineFloats);
+    add_four<R, P>(input + k * kFour, common.input_stride, weights + k * kWidth * 4, sum);
   }
+  for (; k < fours; ++k) add_four<R, P>(input + k * kFour, common.input_stride, weights + k * kWidth * 4, sum);
   float* output = common.output + row * common.output_stride + column;
   const int64_t columns = common.out_features - column;  // of this panel and all behind it
 #pragma GCC unroll 8
@@ -79,12 +87,12 @@ void tile(const MatmulInt8Args& args, int64_t row, int64_t panel) {
 }
 
 template <int P, int R>
-void rows_of(const MatmulInt8Args& args, int64_t row, int64_t height, int64_t panel) {
+void rows_of(const MatmulInt8Args& args, int64_t row, int64_t height, int64_t panel, Ahead ahead) {
   if constexpr (R > 0) {
     if (height == R) {
-      tile<R, P>(args, row, panel);
+      tile<R, P>(args, row, panel, ahead);
     } else {
-      rows_of<P, R - 1>(args, row, height, panel);
+      rows_of<P, R - 1>(args, row, height, panel, ahead);
     }
   }
 }
@@ -95,14 +103,12 @@ void matmul_panels(const MatmulInt8Args& args) {
   const int64_t rows = args.common.rows, tiles = (rows + kRows - 1) / kRows;
   const int64_t panel_bytes = (args.common.in_features + 3) / 4 * P * kLanes * 4;
   for (int64_t panel = args.common.panel_begin; panel < args.common.panel_end; ++panel) {
-    const int8_t* next = args.panels + (panel + 1) * panel_bytes;
+    const bool last = panel + 1 == args.common.panel_end;
+    const auto* next = reinterpret_cast<const float*>(args.panels + (panel + 1) * panel_bytes);
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t row = rows * t / tiles;
-      if (tiles >= kFetchingTiles) {
-        const int64_t end = panel_bytes * (t + 1) / tiles;
-        for (int64_t b = panel_bytes * t / tiles; b < end; b += 64) prefetch(reinterpret_cast<const float*>(next + b));
-      }
-      rows_of<P, kRows>(args, row, rows * (t + 1) / tiles - row, panel);
+      const Ahead ahead = last ? Ahead{} : share_ahead(next, panel_bytes / 4, t, tiles);
+      rows_of<P, kRows>(args, row, rows * (t + 1) / tiles - row, panel, ahead);
     }
   }
 }

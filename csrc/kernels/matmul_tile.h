@@ -1,6 +1,7 @@
 // The inner loop of every product: R rows times Q panels of P vectors, accumulators in registers.
 #pragma once
 
+#include "kernels/ahead.h"
 #include "simd/simd.h"
 
 namespace fastseq {
@@ -24,29 +25,35 @@ struct Tile {
 
   /// sum[r][q][p] += input[r][k] * weight[q][k][p] for k ascending: one chain of fma for each output. The vectors
   /// of one k lie together; from one k to the next it is `step` floats, from one panel to the next panel_stride.
-  /// `ahead` is memory that will be read next: L lines of it are fetched with each k.
-  template <int L = 0>
+  /// A line of `ahead` is fetched with every second k; all at once they would keep the loads of the product waiting.
   FASTSEQ_ALWAYS_INLINE void multiply(const float* input, int64_t input_stride, const float* panel,
                                       int64_t panel_stride, int64_t count, int64_t step = P * kLanes,
-                                      const float* ahead = nullptr) {
-    for (int64_t k = 0; k < count; ++k) {
-      const float* weights = panel + k * step;
-#pragma GCC unroll 4
-      for (int l = 0; l < L; ++l) prefetch(ahead + (k * L + l) * 16);
-      F32 w[Q][P];
+                                      Ahead ahead = {}) {
+    int64_t k = 0;
+    for (int64_t line = 0; line < ahead.lines && k + 1 < count; ++line, k += 2) {
+      prefetch(ahead.from + line * kLineFloats);
+      add(input + k, input_stride, panel + k * step, panel_stride);
+      add(input + k + 1, input_stride, panel + (k + 1) * step, panel_stride);
+    }
+    for (; k < count; ++k) add(input + k, input_stride, panel + k * step, panel_stride);
+  }
+
+ private:
+  /// The products of one k.
+  FASTSEQ_ALWAYS_INLINE void add(const float* input, int64_t input_stride, const float* weights, int64_t panel_stride) {
+    F32 w[Q][P];
+#pragma GCC unroll 8
+    for (int q = 0; q < Q; ++q) {
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) w[q][p] = load(weights + q * panel_stride + p * kLanes);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const F32 x = broadcast(input[r * input_stride]);
 #pragma GCC unroll 8
       for (int q = 0; q < Q; ++q) {
 #pragma GCC unroll 8
-        for (int p = 0; p < P; ++p) w[q][p] = load(weights + q * panel_stride + p * kLanes);
-      }
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) {
-        const F32 x = broadcast(input[r * input_stride + k]);
-#pragma GCC unroll 8
-        for (int q = 0; q < Q; ++q) {
-#pragma GCC unroll 8
-          for (int p = 0; p < P; ++p) sum[r][q][p] = fma(x, w[q][p], sum[r][q][p]);
-        }
+        for (int p = 0; p < P; ++p) sum[r][q][p] = fma(x, w[q][p], sum[r][q][p]);
       }
     }
   }

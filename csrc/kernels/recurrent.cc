@@ -17,11 +17,9 @@ constexpr int64_t kMostFours = 8;  // rows taken so
 constexpr int kHalvedRows = 5;
 constexpr int64_t kRowsForFours = 24;  // with more, a tile of two rows costs less than taking three panels at once
 
-// From this many tiles on the first two of a panel fetch the next one, each so many lines with each k: the passes over
-// a panel take long enough for that. With fewer the processor's own fetching is faster undisturbed.
+// From this many tiles on they fetch the next panel: the passes over a panel take long enough for that. With fewer the
+// processor's own fetching is faster undisturbed.
 constexpr int64_t kTilesToFetch = 4;
-template <int P>
-constexpr int kLinesAhead = (P * kLanes / 16 + 1) / 2;
 
 // A row is taken through several panels at once, for enough independent chains to hide the latency of fma. Not so the
 // four gates of AVX2 where the weights come from the second or third level of the cache: four chains ask for a line
@@ -67,9 +65,9 @@ inline void finish_stored(const RecurrentStepArgs& args, const float* sums, int6
   finish<C>(args, sum, row, panel);
 }
 
-/// R rows of Q panels. `ahead`: what to fetch for later, L lines with each k.
-template <Cell C, int R, int Q, int L = 0>
-void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel, const float* ahead = nullptr) {
+/// R rows of Q panels.
+template <Cell C, int R, int Q>
+void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel, Ahead ahead = {}) {
   constexpr int P = kGates<C>;
   constexpr int64_t kWidth = P * kLanes;
   const int64_t panel_size = args.hidden_size * kWidth;
@@ -82,8 +80,8 @@ void tile(const RecurrentStepArgs& args, int64_t row, int64_t panel, const float
       for (int p = 0; p < P; ++p) tile.sum[r][q][p] = start<C>(args, row + r, panel + q, p);
     }
   }
-  tile.template multiply<L>(args.hidden + row * args.hidden_stride, args.hidden_stride,
-                            args.panels + panel * panel_size, panel_size, args.hidden_size, kWidth, ahead);
+  tile.multiply(args.hidden + row * args.hidden_stride, args.hidden_stride, args.panels + panel * panel_size,
+                panel_size, args.hidden_size, kWidth, ahead);
   for (int r = 0; r < R; ++r) {
     for (int q = 0; q < Q; ++q) finish<C>(args, tile.sum[r][q], row + r, panel + q);
   }
@@ -146,12 +144,12 @@ void halves(const RecurrentStepArgs& args, int64_t panel) {
 }
 
 template <Cell C, int R>
-void rows_of(const RecurrentStepArgs& args, int64_t row, int64_t height, int64_t panel) {
+void rows_of(const RecurrentStepArgs& args, int64_t row, int64_t height, int64_t panel, Ahead ahead) {
   if constexpr (R > 0) {
     if (height == R) {
-      tile<C, R, 1>(args, row, panel);
+      tile<C, R, 1>(args, row, panel, ahead);
     } else {
-      rows_of<C, R - 1>(args, row, height, panel);
+      rows_of<C, R - 1>(args, row, height, panel, ahead);
     }
   }
 }
@@ -166,15 +164,13 @@ void few_rows(const RecurrentStepArgs& args, int64_t panel, int64_t end) {
 /// Rows from `begin` on of one panel; `next` is the panel after it.
 template <Cell C>
 void panel_rows(const RecurrentStepArgs& args, int64_t begin, int64_t panel, const float* next) {
-  constexpr int kRows = max_rows<kGates<C>>(), kLines = kLinesAhead<kGates<C>>;
+  constexpr int kRows = max_rows<kGates<C>>();
   const int64_t rows = args.rows - begin, tiles = (rows + kRows - 1) / kRows;
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t row = begin + rows * t / tiles, height = begin + rows * (t + 1) / tiles - row;
-    if (height == kRows && tiles >= kTilesToFetch && t < 2) {
-      tile<C, kRows, 1, kLines>(args, row, panel, next + t * args.hidden_size * kLines * 16);
-    } else {
-      rows_of<C, kRows>(args, row, height, panel);
-    }
+    Ahead ahead;
+    if (tiles >= kTilesToFetch) ahead = share_ahead(next, args.hidden_size * kGates<C> * kLanes, t, tiles);
+    rows_of<C, kRows>(args, row, height, panel, ahead);
   }
 }
 
