@@ -2,6 +2,7 @@
 //
 // A weight is widened by a shift, which is exact, and multiplied in float32: each output is the chain of fma over k
 // ascending that a float32 weight of the same numbers gives, bit for bit.
+#include "kernels/ahead.h"
 #include "kernels/matmul_epilogue.h"
 #include "kernels/matmul_tile.h"
 #include "kernels/register.h"
@@ -73,9 +74,10 @@ FASTSEQ_ALWAYS_INLINE void store_tile(const MatmulBf16Args& args, const Block& b
   }
 }
 
-/// Few rows: each weight is widened where it is used, both of a pair after one reading.
+/// Few rows: each weight is widened where it is used, both of a pair after one reading. A line of the panel after these
+/// is fetched with every pair.
 template <int R, int P, int Q>
-void tile(const MatmulBf16Args& args, int64_t row, int64_t panel) {
+void tile(const MatmulBf16Args& args, int64_t row, int64_t panel, Ahead ahead) {
   constexpr int64_t kWidth = P * kLanes;
   const MatmulArgs& common = args.common;
   const int64_t count = common.in_features, stride = common.input_stride;
@@ -86,6 +88,7 @@ void tile(const MatmulBf16Args& args, int64_t row, int64_t panel) {
   F32 sum[R][Q][P];
   start_tile<R, P, Q>(args, whole, row, column, sum);
   for (int64_t k = 0; k + 1 < count; k += 2, weights += kWidth) {
+    if (k / 2 < ahead.lines) prefetch(ahead.from + k / 2 * kLineFloats);
     F32 x[2][R];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
@@ -119,6 +122,20 @@ void tile(const MatmulBf16Args& args, int64_t row, int64_t panel) {
   store_tile<R, P, Q>(args, whole, row, column, sum);
 }
 
+/// The share of tile t of what to fetch: `words` from the k of a panel on, where there is anything.
+template <int P>
+Ahead words_ahead(const MatmulBf16Args& args, int64_t panel, int64_t k, int64_t words, int64_t t, int64_t tiles) {
+  constexpr int64_t kWidth = P * kLanes;
+  const int64_t pairs = (args.common.in_features + 1) / 2, first = (panel * pairs + k / 2) * kWidth;
+  const int64_t left = args.common.panel_end * pairs * kWidth - first;
+  return share_ahead(reinterpret_cast<const float*>(args.panels + first), words < left ? words : left, t, tiles);
+}
+
+template <int P>
+Ahead panel_ahead(const MatmulBf16Args& args, int64_t panel) {
+  return words_ahead<P>(args, panel, 0, (args.common.in_features + 1) / 2 * P * kLanes, 0, 1);
+}
+
 /// `height` rows of some panels; takes as many panels at once as suit the height.
 template <int P, int R>
 void rows_of(const MatmulBf16Args& args, int64_t row, int64_t height, int64_t begin, int64_t end) {
@@ -126,9 +143,9 @@ void rows_of(const MatmulBf16Args& args, int64_t row, int64_t height, int64_t be
     if (height != R) return rows_of<P, R - 1>(args, row, height, begin, end);
     constexpr int Q = kPanels<P, R>;
     int64_t panel = begin;
-    for (; panel + Q <= end; panel += Q) tile<R, P, Q>(args, row, panel);
+    for (; panel + Q <= end; panel += Q) tile<R, P, Q>(args, row, panel, panel_ahead<P>(args, panel + Q));
     if constexpr (Q > 1) {
-      for (; panel < end; ++panel) tile<R, P, 1>(args, row, panel);
+      for (; panel < end; ++panel) tile<R, P, 1>(args, row, panel, panel_ahead<P>(args, panel + 1));
     }
   }
 }
@@ -138,13 +155,14 @@ constexpr int64_t kWideSize = 8192;
 
 template <int P, int R>
 void wide_rows_of(const MatmulBf16Args& args, const Block& block, int64_t row, int64_t height, int64_t panel,
-                  const float* wide) {
+                  const float* wide, Ahead ahead) {
   if constexpr (R > 0) {
-    if (height != R) return wide_rows_of<P, R - 1>(args, block, row, height, panel, wide);
+    if (height != R) return wide_rows_of<P, R - 1>(args, block, row, height, panel, wide, ahead);
     const MatmulArgs& common = args.common;
     Tile<R, P> tile;
     start_tile<R, P, 1>(args, block, row, panel * P * kLanes, tile.sum);
-    tile.multiply(common.input + row * common.input_stride + block.begin, common.input_stride, wide, 0, block.count);
+    tile.multiply(common.input + row * common.input_stride + block.begin, common.input_stride, wide, 0, block.count,
+                  P * kLanes, ahead);
     store_tile<R, P, 1>(args, block, row, panel * P * kLanes, tile.sum);
   }
 }
@@ -170,7 +188,8 @@ void wide_panel(const MatmulBf16Args& args, int64_t panel) {
     const Block block{begin, end - begin, begin == 0, end == count};
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t row = rows * t / tiles;
-      wide_rows_of<P, kRows>(args, block, row, rows * (t + 1) / tiles - row, panel, wide);
+      const Ahead ahead = words_ahead<P>(args, panel, end, kWideSize / 2, t, tiles);
+      wide_rows_of<P, kRows>(args, block, row, rows * (t + 1) / tiles - row, panel, wide, ahead);
     }
     begin = end;
   } while (begin < count);
