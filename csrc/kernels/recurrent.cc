@@ -36,9 +36,10 @@ template <Cell C>
 int64_t panels_of_one_row(const RecurrentStepArgs& args) {
   if (kGates<C> == 1) return 8;
   if (!kFourChainsSuffice || kGates<C> != 4) return 2;
-  constexpr int64_t kBytes = kGates<C> * kLanes * static_cast<int64_t>(sizeof(float));
-  const int64_t bytes = (args.panel_end - args.panel_begin) * args.hidden_size * kBytes;
-  return bytes > kFirstLevel && bytes <= kThirdLevel ? 1 : 2;
+  constexpr int64_t kBytes = kGates<C> * static_cast<int64_t>(sizeof(float));
+  const int64_t all = args.hidden_size * args.hidden_size * kBytes;  // the third level is for all threads
+  const int64_t own = (args.panel_end - args.panel_begin) * kLanes * args.hidden_size * kBytes;
+  return own > kFirstLevel && all <= kThirdLevel ? 1 : 2;
 }
 
 /// Where the chain of a vector of gates starts. The reset gate scales the recurrent part of n alone, so that one starts
