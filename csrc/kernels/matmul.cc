@@ -87,20 +87,20 @@ void matmul_panels(const MatmulArgs& args) {
     const int64_t left = args.in_features - begin;
     const Block block{begin, left < kBlock + kBlock / 2 ? left : kBlock, begin == 0, left < kBlock + kBlock / 2};
     for (int64_t panel = args.panel_begin; panel < args.panel_end;) {
-      const bool pair = args.rows <= kPairRows && panel + 2 <= args.panel_end;
-      const int64_t panels = pair ? 2 : 1;
-      if (pair) {
-        rows_of<P, 2, kPairRows>(args, block, 0, args.rows, panel, {});
-      } else {
-        const bool last = panel + 1 == args.panel_end;
-        const float* next = args.panels + ((panel + 1) * args.in_features + block.begin) * P * kLanes;
-        for (int64_t t = 0; t < tiles; ++t) {
-          const int64_t row = args.rows * t / tiles;
-          const Ahead ahead = last ? Ahead{} : share_ahead(next, block.count * P * kLanes, t, tiles);
-          rows_of<P, 1, kRows>(args, block, row, args.rows * (t + 1) / tiles - row, panel, ahead);
-        }
+      if (args.rows <= kPairRows && panel + 2 <= args.panel_end) {
+        rows_of<P, 2, kPairRows>(args, block, 0, args.rows, panel,
+                                 {});  // to fetch as well costs these more than it brings
+        panel += 2;
+        continue;
       }
-      panel += panels;
+      const bool last = panel + 1 == args.panel_end;
+      const float* next = args.panels + ((panel + 1) * args.in_features + block.begin) * P * kLanes;
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t row = args.rows * t / tiles;
+        const Ahead ahead = last ? Ahead{} : share_ahead(next, block.count * P * kLanes, t, tiles);
+        rows_of<P, 1, kRows>(args, block, row, args.rows * (t + 1) / tiles - row, panel, ahead);
+      }
+      ++panel;
     }
     begin += block.count;
   } while (begin < args.in_features);

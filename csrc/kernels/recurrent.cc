@@ -17,8 +17,8 @@ constexpr int64_t kMostFours = 8;  // rows taken so
 constexpr int kHalvedRows = 5;
 constexpr int64_t kRowsForFours = 24;  // with more, a tile of two rows costs less than taking three panels at once
 
-// From this many tiles on they fetch the next panel: the passes over a panel take long enough for that. With fewer the
-// processor's own fetching is faster undisturbed.
+// From this many tiles on each fetches its share of the next panel: the passes over a panel take long enough for that.
+// With fewer the processor's own fetching is faster undisturbed.
 constexpr int64_t kTilesToFetch = 4;
 
 // A row is taken through several panels at once, for enough independent chains to hide the latency of fma. Not so the

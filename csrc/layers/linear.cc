@@ -11,6 +11,9 @@ namespace {
 constexpr int64_t kMinimumShare = 1 << 20;
 // Reading a weight from memory takes as long as so many multiply-adds with it.
 constexpr int64_t kReadingWork = 6;
+// Shares of a thread at least, where they can be larger than that: few ends of shares, as a panel is fetched while the
+// one before it is multiplied with, and yet little to wait for at the end.
+constexpr int64_t kSharesOfThread = 16;
 // Rows that pass over a panel while it is in the second-level cache.
 constexpr int64_t kRowBlock = 240;
 
@@ -49,7 +52,8 @@ void Linear::forward(const float* input, int64_t input_stride, int64_t rows, flo
   // Few rows are shared out by panels, so that each weight is read by one thread only.
   const int64_t weight_work = std::max(kReadingWork, std::min(rows, kRowBlock));
   const int64_t panel_work = std::max<int64_t>(1, weight_work * weight_.width() * in_features());
-  const int64_t panel_group = std::clamp<int64_t>(kMinimumShare / panel_work + 1, 1, panels);
+  const int64_t threads = num_threads(), large = threads == 1 ? panels : panels / (threads * kSharesOfThread);
+  const int64_t panel_group = std::clamp<int64_t>(kMinimumShare / panel_work + 1, std::max<int64_t>(1, large), panels);
   const int64_t groups = (panels + panel_group - 1) / panel_group;
   parallel_for(row_blocks * groups, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import partial
-from typing import Literal
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastseq.models.classifier_kind import Seq2SeqClassifierConfig
 from fastseq.models.families.bart_head import ClassifierStart, head_sources, read_task
@@ -117,8 +118,9 @@ def read_bart_layout(
     if positions == "tensor2tensor" and encoder.hidden_size < 4:
         fields.problem(f"d_model is {encoder.hidden_size}; expected at least 4 for sines and cosines")
     sources = _stack_sources("encoder", encoder) | _stack_sources("decoder", decoder)
+    sinusoids = cache(marian_sinusoids)  # often the same for both parts, and slow
     for part, description in (("encoder", encoder), ("decoder", decoder)):
-        sources[f"{part}.positions.weight"] = _positions(stored, part, description, positions, pad)
+        sources[f"{part}.positions.weight"] = _positions(stored, part, description, positions, pad, sinusoids)
     sources["decoder.embedding.weight"] = Stored(target)
     if separate:
         sources["encoder.embedding.weight"] = Stored(source)
@@ -168,12 +170,19 @@ def _embedding_name(stored: Mapping[str, StoredTensor], part: str) -> str:
     return next((name for name in names if name in stored), "shared.weight")
 
 
-def _positions(stored: Mapping[str, StoredTensor], part: str, stack: StackConfig, kind: Positions, pad: int) -> Source:
+def _positions(
+    stored: Mapping[str, StoredTensor],
+    part: str,
+    stack: StackConfig,
+    kind: Positions,
+    pad: int,
+    sinusoids: Callable[[int, int], NDArray[Any]],
+) -> Source:
     name, rows, size = f"{part}.embed_positions.weight", stack.max_positions, stack.hidden_size
     if kind == "learned" or name in stored:
         return Stored(name)
     if kind == "marian":
-        return Computed(partial(marian_sinusoids, rows, size))
+        return Computed(partial(sinusoids, rows, size))
     return Computed(partial(tensor2tensor_sinusoids, pad + 1, rows, size))
 
 

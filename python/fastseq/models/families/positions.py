@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -14,14 +13,11 @@ __all__ = ["deberta_rows", "marian_sinusoids", "relative_biases", "tensor2tensor
 Array = NDArray[Any]
 
 
-@functools.lru_cache(maxsize=2)  # an encoder's and a decoder's are the same, and take as long as packing 10 MB
 def marian_sinusoids(count: int, size: int) -> Array:
-    """Sines, then cosines, of position / 10000^(2i / size): (count, size), not to be written to."""
+    """Sines, then cosines, of position / 10000^(2i / size): (count, size)."""
     exponents = 2 * (np.arange(size) // 2) / size
     angles = np.arange(count)[:, None] / np.power(10000, exponents)
-    table = np.concatenate((np.sin(angles[:, 0::2]), np.cos(angles[:, 1::2])), axis=1).astype(np.float32)
-    table.flags.writeable = False
-    return table
+    return np.concatenate((np.sin(angles[:, 0::2]), np.cos(angles[:, 1::2])), axis=1).astype(np.float32)
 
 
 def tensor2tensor_sinusoids(first: int, count: int, size: int) -> Array:
