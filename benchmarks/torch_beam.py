@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastseq.weights import read_weights
+from fastseq.models.quantized import read_quantized
+from fastseq.weights import open_weights
 
 __all__ = ["beam_search", "load_network"]
 
@@ -26,7 +27,9 @@ def load_network(folder: Path) -> Any:
     networks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(networks)
     network = networks.build(json.loads((folder / "config.json").read_text(encoding="utf-8")), 0.0)
-    network.load_state_dict({name: torch.from_numpy(np.array(w)) for name, w in read_weights(folder).items()})
+    stored = read_quantized(folder, open_weights(folder))
+    weights = {name: w[0] * w[1][:, None] if isinstance(w, tuple) else np.array(w) for name, w in stored.items()}
+    network.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
     return network.eval()
 
 
