@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastseq.models.quantized import read_quantized
+from fastseq.reference.quantize import narrow
 from fastseq.weights import open_weights
 
 __all__ = ["beam_search", "load_network"]
@@ -28,8 +29,8 @@ def load_network(folder: Path) -> Any:
     spec.loader.exec_module(networks)
     network = networks.build(json.loads((folder / "config.json").read_text(encoding="utf-8")), 0.0)
     stored = read_quantized(folder, open_weights(folder))
-    weights = {name: w[0] * w[1][:, None] if isinstance(w, tuple) else np.array(w) for name, w in stored.items()}
-    network.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+    weights = {name: narrow(weight, "float32") for name, weight in stored.items()}
+    network.load_state_dict({name: torch.from_numpy(np.array(weight)) for name, weight in weights.items()})
     return network.eval()
 
 

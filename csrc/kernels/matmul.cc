@@ -88,8 +88,8 @@ void matmul_panels(const MatmulArgs& args) {
     const Block block{begin, left < kBlock + kBlock / 2 ? left : kBlock, begin == 0, left < kBlock + kBlock / 2};
     for (int64_t panel = args.panel_begin; panel < args.panel_end;) {
       if (args.rows <= kPairRows && panel + 2 <= args.panel_end) {
-        rows_of<P, 2, kPairRows>(args, block, 0, args.rows, panel,
-                                 {});  // to fetch as well costs these more than it brings
+        // Nothing ahead: fetching costs so few rows more than it brings.
+        rows_of<P, 2, kPairRows>(args, block, 0, args.rows, panel, {});
         panel += 2;
         continue;
       }

@@ -25,7 +25,7 @@ struct Tile {
 
   /// sum[r][q][p] += input[r][k] * weight[q][k][p] for k ascending: one chain of fma for each output. The vectors
   /// of one k lie together; from one k to the next it is `step` floats, from one panel to the next panel_stride.
-  /// A line of `ahead` is fetched with every second k; all at once they would keep the loads of the product waiting.
+  /// A line of `ahead` is fetched with every second k.
   FASTSEQ_ALWAYS_INLINE void multiply(const float* input, int64_t input_stride, const float* panel,
                                       int64_t panel_stride, int64_t count, int64_t step = P * kLanes,
                                       Ahead ahead = {}) {

@@ -33,13 +33,15 @@ constexpr bool kFourChainsSuffice = false;  // not measured
 constexpr int64_t kFirstLevel = 32 << 10, kThirdLevel = 12 << 20;
 
 template <Cell C>
+constexpr int64_t kMostOfOne = kGates<C> == 1 ? 8 : 2;
+
+template <Cell C>
 int64_t panels_of_one_row(const RecurrentStepArgs& args) {
-  if (kGates<C> == 1) return 8;
-  if (!kFourChainsSuffice || kGates<C> != 4) return 2;
   constexpr int64_t kBytes = kGates<C> * static_cast<int64_t>(sizeof(float));
   const int64_t all = args.hidden_size * args.hidden_size * kBytes;  // the third level is for all threads
   const int64_t own = (args.panel_end - args.panel_begin) * kLanes * args.hidden_size * kBytes;
-  return own > kFirstLevel && all <= kThirdLevel ? 1 : 2;
+  const bool from_cache = own > kFirstLevel && all <= kThirdLevel;
+  return kFourChainsSuffice && kGates<C> == 4 && from_cache ? 1 : kMostOfOne<C>;
 }
 
 /// Where the chain of a vector of gates starts. The reset gate scales the recurrent part of n alone, so that one starts
@@ -182,7 +184,7 @@ void fetch_gates(const RecurrentStepArgs& args, int64_t begin, int64_t end) {
   constexpr int64_t kWidth = kGates<C> * kLanes;
   for (int64_t r = 0; r < args.rows; ++r) {
     const float* gates = args.gates + r * args.gates_stride;
-    for (int64_t i = begin * kWidth; i < end * kWidth; i += 16) prefetch(gates + i);
+    for (int64_t i = begin * kWidth; i < end * kWidth; i += kLineFloats) prefetch(gates + i);
   }
 }
 
@@ -190,7 +192,7 @@ template <Cell C>
 void step(const RecurrentStepArgs& args) {
   // One or two rows: several panels at once.
   constexpr int kFewRows = max_rows<kGates<C>>() / 2 < 2 ? max_rows<kGates<C>>() / 2 : 2;
-  constexpr int64_t kMostOfOne = kGates<C> == 1 ? 8 : 2, kPanelsOfTwo = kGates<C> == 1 ? 4 : 2;
+  constexpr int64_t kPanelsOfTwo = kGates<C> == 1 ? 4 : 2;
   // 1, 2 and 5 are no sum of threes and fours.
   const bool in_fours =
       kHasFours<C> && args.rows > 2 && args.rows != kHalvedRows && args.rows % 3 > 0 && args.rows < kRowsForFours;
@@ -212,7 +214,7 @@ void step(const RecurrentStepArgs& args) {
       if (g + 1 < groups) fetch_gates<C>(args, begin_of(g + 1), end_of(g + 1));
     }
     if (few) {
-      if (args.rows == 1) few_rows<C, 1, kMostOfOne>(args, panel, end);
+      if (args.rows == 1) few_rows<C, 1, kMostOfOne<C>>(args, panel, end);
       if constexpr (kFewRows > 1) {
         if (args.rows == 2) few_rows<C, 2, kPanelsOfTwo>(args, panel, end);
       }

@@ -13,6 +13,7 @@ from conftest import needs_native
 from fastseq.models.quantized import read_quantized
 from fastseq.pipelines.pronounce import BUNDLED_MODELS
 from fastseq.pipelines.verify import verify as verify_folder
+from fastseq.reference.quantize import narrow
 from fastseq.weights import open_weights
 
 TEXT = """speech onomatopoeia wednesday colonel physics through rhythm knight psychology queue yacht island chaos
@@ -71,7 +72,7 @@ def test_verify_notices_another_model(backend):
 def saved(tmp_path, name="lstm", dtype="int8"):
     model = fastseq.load_model(BUNDLED_MODELS[name])
     stored = read_quantized(BUNDLED_MODELS[name], open_weights(BUNDLED_MODELS[name]))
-    tensors = {n: t[0] * t[1][:, None] if isinstance(t, tuple) else t for n, t in stored.items()}
+    tensors = {name: narrow(tensor, "float32") for name, tensor in stored.items()}
     fastseq.save_model(tmp_path / dtype, model.config, tensors, model.vocabulary, dtype=dtype)
     return tmp_path / dtype
 
